@@ -1,0 +1,71 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/btcsuite/btcwallet/walletdb"
+	"go.etcd.io/bbolt"
+)
+
+// Errors of Open. Each text says what to do; test with errors.Is.
+var (
+	// ErrLocked means that another process has the file open.
+	ErrLocked = errors.New("another inlet is running on this directory: " +
+		"stop it first, or give this one a data_dir of its own")
+
+	// ErrNewer means that the file was written by a newer version of inlet.
+	ErrNewer = errors.New("the database belongs to a newer inlet")
+
+	// ErrForeign means that the file is a database, but not one of inlet's.
+	ErrForeign = errors.New("the file is no inlet database: " +
+		"give inlet a data_dir of its own")
+
+	// ErrDamaged means that the file can't be read as a database.
+	ErrDamaged = errors.New("the database file is damaged or no database at all: " +
+		"check the disk and the path; never start a node from an old copy of this file")
+
+	// ErrExposed means that other users of the machine can reach into the directory.
+	ErrExposed = errors.New("the data directory is open to other users of this machine")
+)
+
+// Errors of writes.
+var (
+	// ErrBroken means that a commit failed on disk, now or earlier: what this process has in memory
+	// may be ahead of what is saved. The process has to stop and start again from the disk.
+	ErrBroken = errors.New("the database could not be written: " +
+		"free some disk space or replace the disk, then start inlet again")
+
+	// errShared is returned to a closure that tries to end the transaction that it shares.
+	errShared = errors.New("store: a closure of Update must not commit or roll back " +
+		"its transaction: return nil or an error")
+)
+
+// walletError gives an error of bbolt the name that users of walletdb.DB test for.
+func walletError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+		return walletdb.ErrDbNotOpen
+	case errors.Is(err, bbolt.ErrTxNotWritable):
+		return walletdb.ErrTxNotWritable
+	case errors.Is(err, bbolt.ErrTxClosed):
+		return walletdb.ErrTxClosed
+	case errors.Is(err, bbolt.ErrBucketNotFound):
+		return walletdb.ErrBucketNotFound
+	case errors.Is(err, bbolt.ErrBucketExists):
+		return walletdb.ErrBucketExists
+	case errors.Is(err, bbolt.ErrBucketNameRequired):
+		return walletdb.ErrBucketNameRequired
+	case errors.Is(err, bbolt.ErrKeyRequired):
+		return walletdb.ErrKeyRequired
+	case errors.Is(err, bbolt.ErrKeyTooLarge):
+		return walletdb.ErrKeyTooLarge
+	case errors.Is(err, bbolt.ErrValueTooLarge):
+		return walletdb.ErrValueTooLarge
+	case errors.Is(err, bbolt.ErrIncompatibleValue):
+		return walletdb.ErrIncompatibleValue
+	}
+
+	return err
+}
