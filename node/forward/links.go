@@ -1,0 +1,306 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/contractcourt"
+	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lnpeer"
+	"github.com/lightningnetwork/lnd/lnwallet"
+	"github.com/lightningnetwork/lnd/lnwire"
+)
+
+// maxParked limits the messages that wait for one channel's link to be made. A
+// peer that sends more before its channel is usable breaks the protocol.
+const maxParked = 64
+
+// maxParkedChannels limits for how many channels of a connection messages wait.
+const maxParkedChannels = 16
+
+// ErrPeerGone says that the connection ended before the link could be made.
+var ErrPeerGone = errors.New("forward: the peer's connection has ended")
+
+// ChannelPoint names a channel by its funding output.
+type ChannelPoint = wire.OutPoint
+
+// Peer is a connection as lnd's link wants it, with a number of its own.
+type Peer interface {
+	lnpeer.Peer
+	// ID tells this connection from all others of the process.
+	ID() uint64
+}
+
+// Watch is what a link tells the chain arbitrator.
+type Watch interface {
+	SubscribeChannelEvents(ChannelPoint) (*contractcourt.ChainEventSubscription, error)
+	UpdateContractSignals(ChannelPoint, *contractcourt.ContractSignals) error
+	NotifyContractUpdate(ChannelPoint, *contractcourt.ContractUpdate) error
+}
+
+// Usable says that HTLCs can go over a channel now: channel_ready (after a
+// reconnect channel_reestablish) has gone both ways and its link runs.
+type Usable struct {
+	Chan  lnwire.ChannelID
+	Point ChannelPoint
+	Peer  [33]byte
+	// Conn is the connection's number.
+	Conn uint64
+	// HTLCMin and MaxHTLCs are the peer's limits on what we send.
+	HTLCMin  lnwire.MilliSatoshi
+	MaxHTLCs uint16
+	// Fresh is false after a reconnect.
+	Fresh bool
+}
+
+// LinkEvents is told of a link's life. The calls come from the link's goroutine
+// and must not block.
+type LinkEvents interface {
+	ChannelUsable(Usable)
+	ChannelUnusable(ChannelPoint)
+	// Reestablished: channel_reestablish has gone both ways.
+	Reestablished(Peer, lnwire.ChannelID)
+}
+
+// LinksConfig is what links need beyond the engine.
+type LinksConfig struct {
+	Engine   *Engine
+	Court    Court
+	Beacon   contractcourt.WitnessBeacon
+	Registry htlcswitch.InvoiceDatabase
+	Events   LinkEvents
+}
+
+// Links owns the links of all connections: which exist, and which messages wait
+// for one that doesn't yet.
+type Links struct {
+	cfg LinksConfig
+	wg  sync.WaitGroup
+
+	mu     sync.RWMutex
+	conns  map[[33]byte]*connLinks       // guarded by mu
+	byChan map[lnwire.ChannelID]*oneLink // guarded by mu
+	closed bool                          // guarded by mu
+}
+
+// connLinks is what belongs to one connection.
+type connLinks struct {
+	peer Peer
+
+	mu     sync.Mutex // held while a link is made or removed
+	gone   bool
+	stored map[lnwire.ChannelID]bool // pending when the connection began
+	parked map[lnwire.ChannelID][]lnwire.Message
+}
+
+// oneLink is a link in the switch.
+type oneLink struct {
+	conn  *connLinks
+	link  *strictLink
+	lc    *lnwallet.LightningChannel
+	fresh bool
+}
+
+// NewLinks builds an empty set.
+func NewLinks(cfg LinksConfig) *Links {
+	return &Links{
+		cfg: cfg, conns: map[[33]byte]*connLinks{},
+		byChan: map[lnwire.ChannelID]*oneLink{},
+	}
+}
+
+// PeerOnline makes the links of all channels with the peer. Call it once for each
+// connection, before any of its messages is delivered.
+func (l *Links) PeerOnline(p Peer) error {
+	c := &connLinks{
+		peer: p, stored: map[lnwire.ChannelID]bool{},
+		parked: map[lnwire.ChannelID][]lnwire.Message{},
+	}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return ErrPeerGone
+	}
+	l.conns[p.PubKey()] = c
+	l.mu.Unlock()
+
+	chans, err := l.channels().FetchOpenChannels(p.IdentityKey())
+	if err != nil {
+		return fmt.Errorf("forward: load channels of peer %x: %w", p.PubKey(), err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range chans {
+		if err := l.resume(c, ch); err != nil {
+			// One bad channel must not take the others' links with it.
+			l.cfg.Engine.cfg.Log.Error("cannot start channel", "chan",
+				ch.FundingOutpoint.String(), "err", err)
+		}
+	}
+	return nil
+}
+
+// resume takes up a stored channel on a new connection. The caller holds c.mu.
+func (l *Links) resume(c *connLinks, ch *channeldb.OpenChannel) error {
+	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
+	switch {
+	case ch.IsPending:
+		// The funding flow makes its link; the peer then expects to be told where
+		// we stand, as after any reconnect.
+		c.stored[id] = true
+		return nil
+
+	case !ch.HasChanStatus(channeldb.ChanStatusDefault) &&
+		!ch.HasChanStatus(channeldb.ChanStatusRestored):
+		// Being closed, or broken: never signed for again. Our channel_reestablish
+		// lets the peer see whether it has lost state (BOLT 2,
+		// option_data_loss_protect).
+		m, err := ch.ChanSyncMsg()
+		if err != nil {
+			return fmt.Errorf("forward: make channel_reestablish: %w", err)
+		}
+		return c.peer.SendMessage(false, m)
+	}
+	return l.add(c, ch, nil, true)
+}
+
+// PeerGone removes the connection's links and returns when they have ended.
+func (l *Links) PeerGone(p Peer) {
+	l.mu.Lock()
+	c := l.conns[p.PubKey()]
+	if c == nil || c.peer.ID() != p.ID() {
+		l.mu.Unlock()
+		return
+	}
+	delete(l.conns, p.PubKey())
+	var ids []lnwire.ChannelID
+	for id, one := range l.byChan {
+		if one.conn == c {
+			ids = append(ids, id)
+			delete(l.byChan, id)
+		}
+	}
+	l.mu.Unlock()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+	clear(c.parked)
+	for _, id := range ids {
+		l.cfg.Engine.swtch.RemoveLink(id)
+	}
+}
+
+// Ready makes the link of a channel whose channel_ready has gone both ways, or
+// gives a live link the peer's next revocation point.
+func (l *Links) Ready(p Peer, ch *channeldb.OpenChannel, m *lnwire.ChannelReady) error {
+	c := l.conn(p)
+	if c == nil {
+		return ErrPeerGone
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return ErrPeerGone
+	}
+	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
+	if one := l.find(id); one != nil {
+		return l.readyAgain(one, m)
+	}
+	return l.add(c, ch, m, c.stored[id])
+}
+
+// readyAgain handles the channel_ready that follows a channel_reestablish: the
+// link runs already, but could not sign before it had this point.
+func (l *Links) readyAgain(one *oneLink, m *lnwire.ChannelReady) error {
+	if one.lc.RemoteNextRevocation() != nil {
+		return nil // a duplicate
+	}
+	if err := one.lc.InitNextRevocation(m.NextPerCommitmentPoint); err != nil {
+		return fmt.Errorf("forward: store next revocation point: %w", err)
+	}
+	if one.link.EligibleToForward() {
+		l.tellUsable(one)
+	}
+	return nil
+}
+
+// Find returns the live link of a channel and the channel it drives.
+func (l *Links) Find(id lnwire.ChannelID) (htlcswitch.ChannelUpdateHandler,
+	*lnwallet.LightningChannel, bool) {
+
+	one := l.find(id)
+	if one == nil {
+		return nil, nil, false
+	}
+	return one.link, one.lc, true
+}
+
+// Refresh lets the switch read the aliases of a link again.
+func (l *Links) Refresh(id lnwire.ChannelID) {
+	if one := l.find(id); one != nil {
+		l.cfg.Engine.swtch.UpdateLinkAliases(one.link)
+	}
+}
+
+// Remove stops the link of a channel and returns when it has ended.
+func (l *Links) Remove(id lnwire.ChannelID) {
+	l.mu.Lock()
+	delete(l.byChan, id)
+	l.mu.Unlock()
+	l.cfg.Engine.swtch.RemoveLink(id)
+}
+
+// Stop refuses new connections, removes every link and waits for what is left.
+func (l *Links) Stop() {
+	l.mu.Lock()
+	l.closed = true
+	var peers []Peer
+	for _, c := range l.conns {
+		peers = append(peers, c.peer)
+	}
+	l.mu.Unlock()
+	for _, p := range peers {
+		l.PeerGone(p)
+	}
+	l.wg.Wait()
+}
+
+func (l *Links) find(id lnwire.ChannelID) *oneLink {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.byChan[id]
+}
+
+func (l *Links) conn(p Peer) *connLinks {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if c := l.conns[p.PubKey()]; c != nil && c.peer.ID() == p.ID() {
+		return c
+	}
+	return nil
+}
+
+func (l *Links) channels() *channeldb.ChannelStateDB {
+	return l.cfg.Engine.cfg.Channels.ChannelStateDB()
+}
+
+// Peers lists the node ids of everyone we have a channel with, open or pending.
+func (l *Links) Peers() ([]*btcec.PublicKey, error) {
+	chans, err := l.channels().FetchAllChannels()
+	if err != nil {
+		return nil, fmt.Errorf("forward: load channels: %w", err)
+	}
+	seen, keys := map[[33]byte]bool{}, []*btcec.PublicKey(nil)
+	for _, ch := range chans {
+		id := [33]byte(ch.IdentityPub.SerializeCompressed())
+		if !seen[id] {
+			seen[id], keys = true, append(keys, ch.IdentityPub)
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,60 @@
+package forward
+
+import (
+	"github.com/lightningnetwork/lnd/graph/db/models"
+	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lnwire"
+)
+
+// Routes says how HTLCs that name a jit_channel_scid leave. Its answers come from
+// memory: the switch asks for every HTLC.
+type Routes interface {
+	// Route reports whether the scid belongs to an order. Until the order's fee
+	// is claimed, only is the one channel its parts may take; afterwards, and
+	// where the order has no channel, it is zero.
+	Route(scid lnwire.ShortChannelID) (only lnwire.ChannelID, isJIT bool)
+}
+
+// strictLink is a link of lnd's with two rules more.
+//
+// The switch sends an HTLC over any channel of the next peer, by lot. A part of a
+// JIT payment carries a fee that the client agreed to for one channel: over
+// another one LDK refuses it, or the channel that we paid for stays empty.
+//
+// bLIP-52 puts a fee of zero into the invoice's hint, so HTLCs that name a
+// jit_channel_scid pay no forwarding fee, whatever the channel's policy says.
+type strictLink struct {
+	htlcswitch.ChannelLink
+	routes Routes
+	// delta is what the HTLC must leave us between its two expiries, in blocks.
+	delta uint32
+	// update makes the channel_update that goes with a failure.
+	update func(lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error)
+}
+
+// CheckHtlcForward says whether this link may forward the HTLC. scid is the one
+// that the payer's onion named.
+func (s *strictLink) CheckHtlcForward(hash [32]byte, in, out lnwire.MilliSatoshi,
+	inExpiry, outExpiry uint32, inbound models.InboundFee, height uint32,
+	scid lnwire.ShortChannelID, records lnwire.CustomRecords) *htlcswitch.LinkError {
+
+	only, isJIT := s.routes.Route(scid)
+	if !isJIT {
+		return s.ChannelLink.CheckHtlcForward(hash, in, out, inExpiry, outExpiry,
+			inbound, height, scid, records)
+	}
+	if only != (lnwire.ChannelID{}) && only != s.ChanID() {
+		return htlcswitch.NewLinkError(lnwire.NewTemporaryChannelFailure(nil))
+	}
+	if in < out || inExpiry < outExpiry || inExpiry-outExpiry < s.delta {
+		update, err := s.update(scid)
+		if err != nil {
+			return htlcswitch.NewLinkError(lnwire.NewTemporaryChannelFailure(nil))
+		}
+		if in < out {
+			return htlcswitch.NewLinkError(lnwire.NewFeeInsufficient(in, *update))
+		}
+		return htlcswitch.NewLinkError(lnwire.NewIncorrectCltvExpiry(inExpiry, *update))
+	}
+	return s.CheckHtlcTransit(hash, out, outExpiry, height, records)
+}
