@@ -1,0 +1,190 @@
+package api
+
+import "context"
+
+// LSP shows what the service sells and has sold.
+type LSP interface {
+	Menu(ctx context.Context) (*Menu, error)
+
+	Orders(ctx context.Context, r OrdersRequest) (*OrderList, error)
+
+	// Order returns one order, or a NotFound error.
+	Order(ctx context.Context, r OrderRequest) (*Order, error)
+}
+
+// Menu is the answer of /v1/lsp/menu: what lsps2.get_info would offer now.
+type Menu struct {
+	OpeningFeeParamsMenu []OpeningFeeParams `json:"opening_fee_params_menu"`
+}
+
+// OpeningFeeParams is the object of that name in bLIP-52, member for member.
+type OpeningFeeParams struct {
+	MinFeeMsat   Msat   `json:"min_fee_msat"`
+	Proportional uint32 `json:"proportional"`
+
+	// ValidUntil is the text of the offer, unchanged.
+	ValidUntil           string `json:"valid_until"`
+	MinLifetime          uint32 `json:"min_lifetime"`
+	MaxClientToSelfDelay uint32 `json:"max_client_to_self_delay"`
+	MinPaymentSizeMsat   Msat   `json:"min_payment_size_msat"`
+	MaxPaymentSizeMsat   Msat   `json:"max_payment_size_msat"`
+
+	// Promise is empty in the operator's menu, since a promise is made to one client.
+	Promise string `json:"promise"`
+}
+
+// OrderState is the state of an order, named for what it awaits.
+type OrderState string
+
+// The states of an order.
+const (
+	AwaitingParts   OrderState = "awaiting_parts"
+	AwaitingClient  OrderState = "awaiting_client"
+	AwaitingChannel OrderState = "awaiting_channel"
+	AwaitingClaim   OrderState = "awaiting_claim"
+	Owed            OrderState = "owed" // channel open, fee not yet paid
+	Paid            OrderState = "paid"
+	Dead            OrderState = "dead"
+)
+
+// Stage names a point in an order's life.
+type Stage string
+
+// The stages, in the order in which a sale goes through them.
+const (
+	StageBought          Stage = "bought"
+	StageFirstPart       Stage = "first_part"
+	StageSetComplete     Stage = "set_complete"
+	StageClientConnected Stage = "client_connected"
+	StageOpenSent        Stage = "open_sent"
+	StageAccepted        Stage = "accepted"
+	StageFundingCreated  Stage = "funding_created"
+	StageFundingSigned   Stage = "funding_signed"
+	StageBroadcast       Stage = "broadcast"
+	StageChannelReady    Stage = "channel_ready"
+	StageForwarded       Stage = "forwarded"
+	StageClaimed         Stage = "claimed"
+	StageSettled         Stage = "settled"
+	StageConfirmed       Stage = "confirmed"
+	StageFailed          Stage = "failed"
+)
+
+// OrdersRequest is the request of /v1/lsp/orders. The zero value asks for the newest 100.
+type OrdersRequest struct {
+	// State keeps only the orders in that state; empty keeps all.
+	State OrderState `json:"state,omitempty"`
+
+	// Client keeps only the orders of that node; empty keeps all.
+	Client string `json:"client,omitempty"`
+
+	// Limit and Offset are as in ListRequest.
+	Limit  int `json:"limit,omitempty"`
+	Offset int `json:"offset,omitempty"`
+}
+
+// OrderRequest is the request of /v1/lsp/order.
+type OrderRequest struct {
+	// ID is the order's id, or its jit_channel_scid.
+	ID string `json:"id"`
+}
+
+// OrderList is the answer of /v1/lsp/orders.
+type OrderList struct {
+	Orders []Order `json:"orders"`
+}
+
+// Order is one sale of a channel.
+type Order struct {
+	ID string `json:"id"`
+
+	// Client is the buyer's public key.
+	Client string     `json:"client"`
+	State  OrderState `json:"state"`
+	Sale
+
+	// ChannelPoint and FundingTxid are empty before the channel is funded.
+	ChannelPoint string `json:"channel_point"`
+	FundingTxid  string `json:"funding_txid"`
+
+	// ClientTrustsLSP is true when the funding is held back until the client claimed.
+	ClientTrustsLSP bool `json:"client_trusts_lsp"`
+	CreatedAt       Time `json:"created_at"`
+
+	// Deadline is when the held parts are answered at the latest; null when nothing is held.
+	Deadline Time `json:"deadline"`
+
+	// Parts are the HTLCs of the payment that the order has seen.
+	Parts []Part `json:"parts"`
+
+	// Failure is null unless a set of parts was refused.
+	Failure *OrderFailure `json:"failure"`
+
+	// Timeline lists the stages as they were reached.
+	Timeline []Moment `json:"timeline"`
+}
+
+// Sale is what was agreed on: the part of an Order that comes from lsps2.buy and the invoice.
+type Sale struct {
+	JitChannelScid string `json:"jit_channel_scid"`
+
+	// PaymentSizeMsat is null for a variable amount until the payment arrives.
+	PaymentSizeMsat *Msat `json:"payment_size_msat"`
+
+	// OpeningFeeMsat is null as long as PaymentSizeMsat is.
+	OpeningFeeMsat   *Msat            `json:"opening_fee_msat"`
+	OpeningFeeParams OpeningFeeParams `json:"opening_fee_params"`
+
+	// PaymentHash is empty until the first part arrives.
+	PaymentHash string `json:"payment_hash"`
+}
+
+// Part is one HTLC of the payment.
+type Part struct {
+	// IncomingScid and HtlcID name the HTLC in the channel that it came by.
+	IncomingScid string `json:"incoming_scid"`
+	HtlcID       uint64 `json:"htlc_id"`
+
+	// AmountMsat is what arrived, ExtraFeeMsat what was taken from it for the channel.
+	AmountMsat   Msat `json:"amount_msat"`
+	ExtraFeeMsat Msat `json:"extra_fee_msat"`
+
+	// ExpiryHeight is the block at which the incoming HTLC times out.
+	ExpiryHeight uint32 `json:"expiry_height"`
+
+	// State is held, forwarded, claimed or failed.
+	State string `json:"state"`
+}
+
+// OrderFailure says why the payment was refused.
+type OrderFailure struct {
+	// Code is the BOLT 4 name of the failure that the payer got.
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+}
+
+// Moment is one step of a timeline.
+type Moment struct {
+	Stage Stage `json:"stage"`
+	At    Time  `json:"at"`
+
+	// Ms is the time since the first part arrived, in milliseconds; 0 before that.
+	Ms int64 `json:"ms"`
+}
+
+func (r OrdersRequest) validate() *Error {
+	switch r.State {
+	case "", AwaitingParts, AwaitingClient, AwaitingChannel, AwaitingClaim, Owed, Paid, Dead:
+	default:
+		return invalid("no order is ever in state "+string(r.State),
+			"states: awaiting_parts, awaiting_client, awaiting_channel, awaiting_claim, owed, "+
+				"paid, dead")
+	}
+	return ListRequest{Limit: r.Limit, Offset: r.Offset}.validate()
+}
+
+func (r OrderRequest) validate() *Error {
+	if r.ID == "" {
+		return missing("id", "the order's id as in the list of orders")
+	}
+	return nil
+}
