@@ -21,7 +21,7 @@ const (
 	DefaultFile = "inlet.db"
 
 	// DefaultMaxGroup is how many closures share one transaction at most. It bounds how long the
-	// first of a group waits for the last, and what a failing closure makes the others repeat.
+	// first of a group waits for the last.
 	DefaultMaxGroup = 256
 
 	// queueLimit is how many writers may wait in line before the next ones wait for a place in it.
@@ -38,7 +38,7 @@ const (
 // mapBytes is how much address space the file's memory map takes from the start (no memory). While
 // the file fits, a commit never has to wait for readers in order to move the map, which would also
 // be a deadlock for a goroutine that writes while it reads.
-const mapBytes = 1 << (27 + 3*(strconv.IntSize/64)) // 128 MiB, or 1 GiB on 64 bits
+const mapBytes = 1 << (27 + 5*(strconv.IntSize/64)) // 128 MiB, or 4 GiB on 64 bits
 
 var (
 	_ kvdb.Backend     = (*DB)(nil)
@@ -64,15 +64,12 @@ type Options struct {
 
 // Stats count what has been made durable since Open.
 type Stats struct {
-	// Writes is how many closures (and transactions of BeginReadWriteTx) have changed the file.
+	// Writes is how many closures (and transactions of BeginReadWriteTx) have changed the file. One
+	// that has only read is not counted.
 	Writes uint64
 
 	// Commits is how many bolt transactions were needed for that, each with its fsyncs.
 	Commits uint64
-
-	// Reruns is how many runs of closures were thrown away because a neighbour in their group had
-	// failed.
-	Reruns uint64
 }
 
 // DB is one open database file. All methods may be called from any goroutine.
@@ -107,7 +104,7 @@ type latch struct {
 
 // counters are the live form of Stats.
 type counters struct {
-	writes, commits, reruns atomic.Uint64
+	writes, commits atomic.Uint64
 }
 
 // Open opens or creates the database, locks it, and brings its schema up to date. Errors: ErrLocked,
@@ -204,7 +201,6 @@ func (db *DB) Stats() Stats {
 	return Stats{
 		Writes:  db.count.writes.Load(),
 		Commits: db.count.commits.Load(),
-		Reruns:  db.count.reruns.Load(),
 	}
 }
 
@@ -221,8 +217,8 @@ func (db *DB) View(f func(kvdb.RTx) error, reset func()) error {
 	return f(tx)
 }
 
-// Update runs f in a read-write transaction, possibly together with the closures of other callers
-// and possibly more than once, reset before each run. It returns nil once f's changes are on disk,
+// Update runs f in a read-write transaction, possibly one that it shares with the closures of other
+// callers. reset is called before f; both run once. Update returns nil once f's changes are on disk,
 // f's own error with nothing changed, or ErrBroken.
 func (db *DB) Update(f func(kvdb.RwTx) error, reset func()) error {
 	j := &job{f: f, reset: reset, orders: make(chan order, 1), ran: make(chan outcome, 1)}
@@ -245,7 +241,7 @@ func (db *DB) BeginReadTx() (kvdb.RTx, error) {
 		return nil, walletError(err)
 	}
 
-	return &transaction{bolt: tx, end: tx.Rollback}, nil
+	return &transaction{bolt: tx, changes: new(changes), end: tx.Rollback}, nil
 }
 
 // BeginReadWriteTx opens a read-write transaction of the caller's own. All other writers wait until
@@ -263,7 +259,9 @@ func (db *DB) BeginReadWriteTx() (kvdb.RwTx, error) {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 
-	return &ownTx{transaction{bolt: tx, dirty: new(bool), end: tx.Rollback}, db}, nil
+	own := transaction{bolt: tx, changes: new(changes), end: tx.Rollback}
+
+	return &ownTx{own, db}, nil
 }
 
 // Copy writes a consistent copy of the file to w.
@@ -278,5 +276,5 @@ func (db *DB) Copy(w io.Writer) error {
 func (db *DB) PrintStats() string {
 	s := db.Stats()
 
-	return fmt.Sprintf("writes %d, commits %d, reruns %d", s.Writes, s.Commits, s.Reruns)
+	return fmt.Sprintf("writes %d, commits %d", s.Writes, s.Commits)
 }

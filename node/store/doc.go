@@ -13,11 +13,9 @@
 //
 //   - Update, Batch and Commit return nil only after the caller's own data is on disk.
 //   - A closure runs in its caller's goroutine, and so do its OnCommit handlers, after the commit.
-//   - A closure that returns an error leaves nothing behind and takes nobody with it: the others of
-//     its group run again without it. Its error is the verdict of a run of its own on committed
-//     data, never on data of a neighbour that could still be lost.
-//   - A closure may therefore run more than once; reset is called before each run.
-//   - A closure that panics does so in its own goroutine; the others of its group run again.
+//   - A closure runs once, reset before it. lnd and btcwallet have closures that can't run twice.
+//   - A closure that returns an error, or panics, leaves nothing behind and disturbs nobody: its
+//     changes are taken back while those of its group stay. (btcwallet makes dry runs this way.)
 //   - Nobody waits for a timer: a lone write is committed at once.
 //   - If a commit fails on disk, memory is ahead of the disk and nothing can be trusted to be saved:
 //     [DB.Failed] is closed, every later write returns [ErrBroken], and the process has to stop.

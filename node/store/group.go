@@ -3,28 +3,22 @@ package store
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/btcsuite/btcwallet/walletdb"
 	"github.com/lightningnetwork/lnd/kvdb"
 	"go.etcd.io/bbolt"
 )
 
-// maxAttempts is how often a group is run before each of its closures gets a transaction of its own.
-// Each attempt after the first means that one closure has failed, so this bounds the work that
-// failing closures can make: no closure runs more than maxAttempts+1 times.
-const maxAttempts = 4
-
 // job is one closure that waits to be written.
 //
-// The writer decides, the caller works: the caller's goroutine runs the closure whenever the writer
-// sends it a transaction. So a panic, a failed test or a deadlock shows the caller's stack, and the
-// writer can't be killed by a closure.
+// The writer decides, the caller works: the caller's goroutine runs the closure when the writer
+// sends it a transaction. So a panic, a failed test or a deadlock shows the caller's stack, and no
+// closure can kill the writer.
 type job struct {
 	f      func(kvdb.RwTx) error
 	reset  func()
-	orders chan order   // from the writer; it sends the next one only after an answer to the last
-	ran    chan outcome // to the writer, one for each order with a transaction
+	orders chan order   // from the writer: first a transaction, then the verdict, or only a verdict
+	ran    chan outcome // to the writer: the answer to the transaction
 }
 
 // order is what the writer tells a caller: run in this transaction, or, without one, the verdict.
@@ -33,36 +27,33 @@ type order struct {
 	err error
 }
 
-// outcome is how one run ended.
+// outcome is how a closure ended.
 type outcome struct {
 	err  error
 	gone bool // panicked or called runtime.Goexit: the caller waits for no verdict
 }
 
-// serve runs the closure as often as the writer asks and returns its verdict.
+// serve runs the closure when the writer says so and returns its verdict.
 func (j *job) serve() error {
-	var last *transaction
-	for {
-		o := <-j.orders
-		if o.tx != nil {
-			last = o.tx
-			j.run(last)
-			continue
-		}
-		if o.err != nil {
-			return o.err
-		}
-		// After the commit and in the caller's goroutine: btcwallet takes locks here that another
-		// caller may hold while it waits for its own write.
-		for _, handler := range last.handlers {
-			handler()
-		}
-
-		return nil
+	o := <-j.orders
+	if o.tx == nil {
+		return o.err
 	}
+	tx := o.tx
+	j.run(tx)
+	if o = <-j.orders; o.err != nil {
+		return o.err
+	}
+	// After the commit and in the caller's goroutine: btcwallet takes locks here that another caller
+	// may hold while it waits for its own write.
+	for _, handler := range tx.handlers {
+		handler()
+	}
+
+	return nil
 }
 
-// run runs the closure once. The writer gets its answer even when the closure panics.
+// run runs the closure. The writer gets its answer even when the closure panics.
 func (j *job) run(tx *transaction) {
 	out := outcome{gone: true}
 	defer func() { j.ran <- out }()
@@ -76,9 +67,6 @@ func (j *job) turn(tx *transaction) outcome {
 
 	return <-j.ran
 }
-
-// finish gives the caller its verdict.
-func (j *job) finish(err error) { j.orders <- order{err: err} }
 
 // submit puts a job in line. It waits while the line is full.
 func (db *DB) submit(j *job) error {
@@ -100,88 +88,113 @@ func (db *DB) submit(j *job) error {
 func (db *DB) routineWriter() {
 	defer close(db.done)
 	for first := range db.queue {
-		db.write(db.collect(first))
+		g := group{db: db}
+		for _, j := range db.collect(first) {
+			g.run(j)
+		}
+		g.finish()
 	}
 }
 
 // collect takes all that wait now, up to the limit. It waits for nobody.
 func (db *DB) collect(first *job) []*job {
-	group := []*job{first}
-	for len(group) < db.maxGroup {
+	jobs := []*job{first}
+	for len(jobs) < db.maxGroup {
 		select {
 		case j, ok := <-db.queue:
 			if !ok {
-				return group
+				return jobs
 			}
-			group = append(group, j)
+			jobs = append(jobs, j)
 		default:
-			return group
+			return jobs
 		}
 	}
 
-	return group
+	return jobs
 }
 
-// write brings each job of the group to its verdict.
-func (db *DB) write(group []*job) {
-	// alone are those that failed beside others. They run again by themselves, after the others
-	// have been committed: what made them fail may have been a neighbour's write.
-	var alone []*job
-	for attempt := 0; len(group) > 1; attempt++ {
-		if attempt == maxAttempts {
-			alone = append(group, alone...)
-			group = nil
-			break
-		}
-		failed, out := db.transact(group)
-		if failed < 0 {
-			group = nil
-			break
-		}
-		if !out.gone {
-			alone = append(alone, group[failed])
-		}
-		group = slices.Delete(group, failed, failed+1)
-		db.count.reruns.Add(uint64(failed))
-	}
-	for _, j := range append(group, alone...) {
-		if failed, out := db.transact([]*job{j}); failed == 0 && !out.gone {
-			j.finish(out.err)
-		}
-	}
+// group is a run of closures that are made durable together.
+type group struct {
+	db       *DB
+	tx       *bbolt.Tx // nil: none is open
+	writes   int       // closures that have changed something in tx
+	verdicts []verdict
+	broken   error // the transaction could not be kept: nobody's data is safe
 }
 
-// transact runs the group in one transaction. When all succeed it commits, gives each its verdict
-// and returns -1. When one fails it rolls back, gives no verdict, and says which and how.
-func (db *DB) transact(group []*job) (int, outcome) {
-	tx, err := db.begin()
-	if err != nil {
-		finishAll(group, err)
-		return -1, outcome{}
-	}
-	dirty := false
-	for i, j := range group {
-		out := j.turn(&transaction{bolt: tx, dirty: &dirty})
-		if out.gone || out.err != nil {
-			if err := tx.Rollback(); err != nil {
-				db.fail(fmt.Errorf("roll back: %w", err))
-			}
-
-			return i, out
-		}
-	}
-	finishAll(group, db.save(tx, dirty, len(group)))
-
-	return -1, outcome{}
+// verdict is what a caller is told when the group is durable. Also a closure's own error waits until
+// then: it may rest on what a neighbour has written, and nobody may act on that before it is saved.
+type verdict struct {
+	job *job
+	err error
 }
 
-func finishAll(group []*job, err error) {
-	for _, j := range group {
-		j.finish(err)
+// run gives one closure its turn in the group's transaction.
+func (g *group) run(j *job) {
+	if g.tx == nil {
+		tx, err := g.db.begin()
+		if err != nil {
+			g.verdicts = append(g.verdicts, verdict{j, err})
+			return
+		}
+		g.tx = tx
+	}
+	c := &changes{keep: g.writes > 0}
+	out := j.turn(&transaction{bolt: g.tx, changes: c})
+	if !out.gone {
+		g.verdicts = append(g.verdicts, verdict{j, out.err})
+	}
+	switch {
+	case out.gone || out.err != nil:
+		g.drop(c)
+	case c.dirty:
+		g.writes++
 	}
 }
 
-// begin opens the group's transaction, after that of a BeginReadWriteTx has ended.
+// drop removes the changes of a closure that has failed.
+func (g *group) drop(c *changes) {
+	switch {
+	case c.inside:
+		// It panicked inside bolt, whose tree is now half changed.
+		g.abandon(errors.New("a change panicked in the middle"))
+	case !c.dirty:
+	case !c.keep:
+		// Nobody else has changed anything: the whole transaction can go.
+		if err := guard(g.tx.Rollback); err != nil {
+			g.abandon(err)
+		}
+		g.tx = nil
+	default:
+		if err := guard(func() error { return c.takeBack(g.tx) }); err != nil {
+			g.abandon(err)
+		}
+	}
+}
+
+// abandon gives up a transaction that can't be trusted. What its closures have in memory is lost
+// with it, so the database is latched.
+func (g *group) abandon(cause error) {
+	g.broken = g.db.fail(cause)
+	_ = guard(g.tx.Rollback)
+	g.tx = nil
+}
+
+// finish makes the group durable and tells each caller.
+func (g *group) finish() {
+	if g.tx != nil {
+		g.broken = g.db.save(g.tx, g.writes)
+	}
+	for _, v := range g.verdicts {
+		if g.broken != nil {
+			v.err = g.broken
+		}
+		v.job.orders <- order{err: v.err}
+	}
+}
+
+// begin opens a transaction, after that of a BeginReadWriteTx has ended.
 func (db *DB) begin() (*bbolt.Tx, error) {
 	if err := db.Err(); err != nil {
 		return nil, err
@@ -200,41 +213,31 @@ func (db *DB) begin() (*bbolt.Tx, error) {
 
 // save makes a transaction durable, or ends one that has changed nothing without an fsync. An error
 // latches the database.
-func (db *DB) save(tx *bbolt.Tx, dirty bool, closures int) error {
-	if !dirty {
-		if err := tx.Rollback(); err != nil {
-			return db.fail(fmt.Errorf("end: %w", err))
-		}
-
-		return nil
+func (db *DB) save(tx *bbolt.Tx, writes int) error {
+	end := func() error { return db.commit(tx) }
+	if writes == 0 {
+		end = tx.Rollback
 	}
-	if err := db.commitSafely(tx); err != nil {
+	if err := guard(end); err != nil {
+		// Bolt leaves its lock held where it panics, and Close would wait for it.
+		_ = guard(tx.Rollback)
 		return db.fail(err)
 	}
-	db.count.commits.Add(1)
-	db.count.writes.Add(uint64(closures))
+	if writes > 0 {
+		db.count.commits.Add(1)
+		db.count.writes.Add(uint64(writes))
+	}
 
 	return nil
 }
 
-// commitSafely turns a panic of bbolt (a damaged page, a map that can't grow) into an error, and
-// always ends the transaction, so that Close does not wait for it.
-func (db *DB) commitSafely(tx *bbolt.Tx) (err error) {
+// guard turns a panic of bbolt (a damaged page, a map that can't grow) into an error.
+func guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("commit panicked: %v", p)
-		}
-		if err != nil {
-			rollbackSafely(tx)
+			err = fmt.Errorf("bbolt panicked: %v", p)
 		}
 	}()
 
-	return db.commit(tx)
-}
-
-// rollbackSafely ends a transaction whose commit has failed. The database is latched by then, so
-// what it says about it does not matter.
-func rollbackSafely(tx *bbolt.Tx) {
-	defer func() { _ = recover() }()
-	_ = tx.Rollback()
+	return f()
 }

@@ -109,7 +109,7 @@ func updateSchema(bolt *bbolt.DB, version int, run func(kvdb.RwTx) error) error 
 	if err != nil {
 		return err
 	}
-	shared := &transaction{bolt: tx, dirty: new(bool)}
+	shared := &transaction{bolt: tx, changes: new(changes)}
 	if err := runStep(shared, version, run); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}

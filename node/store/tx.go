@@ -13,21 +13,77 @@ var _ kvdb.RwTx = (*transaction)(nil)
 // transaction is one closure's face of a bolt transaction, which the closures of a group share.
 type transaction struct {
 	bolt     *bbolt.Tx
-	dirty    *bool    // set by the first change; shared by the group; nil when reading
-	handlers []func() // of OnCommit
-	end      func() error
+	changes  *changes
+	handlers []func()     // of OnCommit
+	end      func() error // Rollback; nil for a closure of Update
 }
 
-func (t *transaction) touch() {
-	if t.dirty != nil {
-		*t.dirty = true
+// open returns a bucket of c, which is at p, or nil.
+func (t *transaction) open(c container, p *place, key []byte) *bucket {
+	b := c.Bucket(key)
+	if b == nil {
+		return nil
 	}
+
+	return t.wrap(b, p, key)
+}
+
+func (t *transaction) wrap(b *bbolt.Bucket, p *place, key []byte) *bucket {
+	if !t.changes.keep {
+		return &bucket{bolt: b, tx: t}
+	}
+
+	return &bucket{bolt: b, tx: t, at: &place{parent: p, name: slices.Clone(key)}}
+}
+
+// create makes a bucket in c, which is at p.
+func (t *transaction) create(c container, p *place, key []byte) (kvdb.RwBucket, error) {
+	var (
+		made *bbolt.Bucket
+		back undoStep
+	)
+	if t.changes.keep {
+		back = p.backCreate(key)
+	}
+	err := t.changes.make(func() (err error) {
+		made, err = c.CreateBucket(key)
+		return err
+	}, back)
+	if err != nil {
+		return nil, err
+	}
+
+	return t.wrap(made, p, key), nil
+}
+
+// ensure returns a bucket of c, which is at p, and makes it first if it is missing. Most calls find
+// it, and that is no change.
+func (t *transaction) ensure(c container, p *place, key []byte) (kvdb.RwBucket, error) {
+	if !t.bolt.Writable() {
+		return nil, walletdb.ErrTxNotWritable
+	}
+	if b := t.open(c, p, key); b != nil {
+		return b, nil
+	}
+
+	return t.create(c, p, key)
+}
+
+// remove deletes a bucket of c, which is at p.
+func (t *transaction) remove(c container, p *place, key []byte) error {
+	var back undoStep
+	if t.changes.keep {
+		back = p.backDelete(c, key)
+	}
+
+	return t.changes.make(func() error { return c.DeleteBucket(key) }, back)
 }
 
 // ReadBucket returns a top level bucket, or nil.
 func (t *transaction) ReadBucket(key []byte) kvdb.RBucket {
-	if b := t.bolt.Bucket(key); b != nil {
-		return &bucket{b, t}
+	// The interface must be nil too, not a nil pointer in an interface.
+	if b := t.open(t.bolt, nil, key); b != nil {
+		return b
 	}
 
 	return nil
@@ -35,8 +91,8 @@ func (t *transaction) ReadBucket(key []byte) kvdb.RBucket {
 
 // ReadWriteBucket returns a top level bucket, or nil.
 func (t *transaction) ReadWriteBucket(key []byte) kvdb.RwBucket {
-	if b := t.bolt.Bucket(key); b != nil {
-		return &bucket{b, t}
+	if b := t.open(t.bolt, nil, key); b != nil {
+		return b
 	}
 
 	return nil
@@ -51,26 +107,12 @@ func (t *transaction) ForEachBucket(f func(key []byte) error) error {
 
 // CreateTopLevelBucket returns the bucket and makes it first if it is missing.
 func (t *transaction) CreateTopLevelBucket(key []byte) (kvdb.RwBucket, error) {
-	if t.bolt.Writable() {
-		// Most calls find the bucket there, and are then no change.
-		if b := t.bolt.Bucket(key); b != nil {
-			return &bucket{b, t}, nil
-		}
-	}
-	t.touch()
-	b, err := t.bolt.CreateBucketIfNotExists(key)
-	if err != nil {
-		return nil, walletError(err)
-	}
-
-	return &bucket{b, t}, nil
+	return t.ensure(t.bolt, nil, key)
 }
 
 // DeleteTopLevelBucket deletes a bucket with all that is in it.
 func (t *transaction) DeleteTopLevelBucket(key []byte) error {
-	t.touch()
-
-	return walletError(t.bolt.DeleteBucket(key))
+	return t.remove(t.bolt, nil, key)
 }
 
 // OnCommit registers a handler that runs after the commit, in the goroutine of the caller.
@@ -85,7 +127,7 @@ func (t *transaction) Rollback() error {
 	return walletError(t.end())
 }
 
-// Commit is refused: here it is either a closure's, or read-only.
+// Commit is refused: the transaction is either shared or for reading.
 func (t *transaction) Commit() error {
 	if t.end == nil {
 		return errShared
@@ -105,7 +147,11 @@ func (t *ownTx) Commit() error {
 	if t.bolt.DB() == nil {
 		return walletdb.ErrTxClosed
 	}
-	if err := t.db.save(t.bolt, *t.dirty, 1); err != nil {
+	writes := 0
+	if t.changes.dirty {
+		writes = 1
+	}
+	if err := t.db.save(t.bolt, writes); err != nil {
 		return err
 	}
 	for _, handler := range t.handlers {
@@ -113,134 +159,4 @@ func (t *ownTx) Commit() error {
 	}
 
 	return nil
-}
-
-// bucket is a bolt bucket that knows through which transaction it was reached.
-type bucket struct {
-	bolt *bbolt.Bucket
-	tx   *transaction
-}
-
-func (b *bucket) nested(key []byte) *bucket {
-	if n := b.bolt.Bucket(key); n != nil {
-		return &bucket{n, b.tx}
-	}
-
-	return nil
-}
-
-// NestedReadBucket returns a bucket inside this one, or nil.
-func (b *bucket) NestedReadBucket(key []byte) kvdb.RBucket {
-	// The interface must be nil too, not a nil pointer in an interface.
-	if n := b.nested(key); n != nil {
-		return n
-	}
-
-	return nil
-}
-
-// NestedReadWriteBucket returns a bucket inside this one, or nil.
-func (b *bucket) NestedReadWriteBucket(key []byte) kvdb.RwBucket {
-	if n := b.nested(key); n != nil {
-		return n
-	}
-
-	return nil
-}
-
-// CreateBucket makes a bucket that must not be there yet.
-func (b *bucket) CreateBucket(key []byte) (kvdb.RwBucket, error) {
-	b.tx.touch()
-	n, err := b.bolt.CreateBucket(key)
-	if err != nil {
-		return nil, walletError(err)
-	}
-
-	return &bucket{n, b.tx}, nil
-}
-
-// CreateBucketIfNotExists returns the bucket and makes it first if it is missing.
-func (b *bucket) CreateBucketIfNotExists(key []byte) (kvdb.RwBucket, error) {
-	if b.bolt.Writable() {
-		if n := b.nested(key); n != nil {
-			return n, nil
-		}
-	}
-	b.tx.touch()
-	n, err := b.bolt.CreateBucketIfNotExists(key)
-	if err != nil {
-		return nil, walletError(err)
-	}
-
-	return &bucket{n, b.tx}, nil
-}
-
-// DeleteNestedBucket deletes a bucket with all that is in it.
-func (b *bucket) DeleteNestedBucket(key []byte) error {
-	b.tx.touch()
-
-	return walletError(b.bolt.DeleteBucket(key))
-}
-
-// ForEach calls f with each key and value; the value of a nested bucket is nil.
-func (b *bucket) ForEach(f func(k, v []byte) error) error {
-	return walletError(b.bolt.ForEach(f))
-}
-
-// Get returns the value of a key, or nil. It is valid until the transaction ends.
-func (b *bucket) Get(key []byte) []byte { return b.bolt.Get(key) }
-
-// Put stores a value. Bolt keeps the slice until the commit, which here comes later than a closure
-// expects, after those of others: the value is copied so that nobody can change it under us.
-func (b *bucket) Put(key, value []byte) error {
-	b.tx.touch()
-
-	return walletError(b.bolt.Put(key, slices.Clone(value)))
-}
-
-// Delete removes a key; one that is missing is no error.
-func (b *bucket) Delete(key []byte) error {
-	b.tx.touch()
-
-	return walletError(b.bolt.Delete(key))
-}
-
-// Tx returns the transaction, with the closure's own OnCommit.
-func (b *bucket) Tx() kvdb.RwTx { return b.tx }
-
-// Sequence returns the bucket's counter.
-func (b *bucket) Sequence() uint64 { return b.bolt.Sequence() }
-
-// NextSequence counts one up and returns the counter.
-func (b *bucket) NextSequence() (uint64, error) {
-	b.tx.touch()
-	n, err := b.bolt.NextSequence()
-
-	return n, walletError(err)
-}
-
-// SetSequence sets the counter.
-func (b *bucket) SetSequence(n uint64) error {
-	b.tx.touch()
-
-	return walletError(b.bolt.SetSequence(n))
-}
-
-// ReadCursor returns a cursor over the bucket.
-func (b *bucket) ReadCursor() kvdb.RCursor { return &cursor{b.bolt.Cursor(), b.tx} }
-
-// ReadWriteCursor returns a cursor over the bucket that can delete.
-func (b *bucket) ReadWriteCursor() kvdb.RwCursor { return &cursor{b.bolt.Cursor(), b.tx} }
-
-// cursor is a bolt cursor that reports its deletions.
-type cursor struct {
-	*bbolt.Cursor
-	tx *transaction
-}
-
-// Delete removes the pair that the cursor is at.
-func (c *cursor) Delete() error {
-	c.tx.touch()
-
-	return walletError(c.Cursor.Delete())
 }
