@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -40,6 +39,9 @@ type Client struct {
 	options ClientOptions
 	token   string
 	http    *http.Client
+
+	// dial connects to the node; it is replaced in tests that have no network.
+	dial func(context.Context) (net.Conn, error)
 }
 
 // The client is at one end what the node is at the other.
@@ -75,15 +77,22 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{options: o, token: token, http: &http.Client{
+	c := &Client{options: o, token: token}
+	c.dial = func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", o.Address)
+	}
+	c.http = &http.Client{
 		Transport: &http.Transport{ // no proxy: the environment's would get the token
-			DialContext:     (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return c.dial(ctx)
+			},
 			IdleConnTimeout: idleTimeout,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
-	}}, nil
+	}
+	return c, nil
 }
 
 // Close lets go of idle connections.
@@ -180,7 +189,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 			Hint:    "what was asked for may still happen: look before you try again",
 		}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "EOF"):
+		errors.Is(err, syscall.ECONNRESET):
 		return &Error{
 			Code:    Unavailable,
 			Message: "the daemon on " + c.options.Address + " ended while it was asked",

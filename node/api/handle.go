@@ -149,13 +149,7 @@ func (s *Server) enter(r Route) (leave func(), err error) {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// The deadline is taken back afterwards, or it would end the context of a long call when it
-	// strikes. A writer without deadlines (in tests) is as good.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
-	_ = control.SetReadDeadline(time.Time{})
-
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{
@@ -168,6 +162,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, invalid("the request didn't arrive whole", "send it again")
 	}
+	// The server's ReadTimeout has done its work. It would end the context of a long call when it
+	// strikes, so it is taken back; a writer without deadlines (in tests) is as good.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 

@@ -21,7 +21,7 @@ const (
 	maxBodyBytes    = 64 << 10
 	maxHeaderBytes  = 16 << 10
 	headerTimeout   = 5 * time.Second
-	bodyTimeout     = 10 * time.Second
+	readTimeout     = 10 * time.Second // header and body
 	writeTimeout    = 10 * time.Second
 	idleTimeout     = 60 * time.Second
 	shutdownTimeout = 5 * time.Second
@@ -148,6 +148,7 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 	return &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
