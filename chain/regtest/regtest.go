@@ -7,6 +7,8 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
+
+	"github.com/inletlsp/inlet/chain/rpc"
 )
 
 // Regtest is a private chain backend on regtest: a child process with a miner's key.
@@ -21,8 +23,9 @@ type Regtest interface {
 	// Blocks are mined first where the miner's own coins don't suffice.
 	Fund(addr btcutil.Address, each btcutil.Amount, count int) ([]wire.OutPoint, error)
 
-	// FundMany pays all outs in one transaction, mines one block and returns the transaction.
-	FundMany(outs []wire.TxOut) (*wire.MsgTx, error)
+	// FundMany makes all payments in one transaction, in the order of its outputs, mines one
+	// block and returns the transaction.
+	FundMany(payments []Payment) (*wire.MsgTx, error)
 
 	// Height is the number of the best block.
 	Height() (uint32, error)
@@ -39,14 +42,20 @@ type Regtest interface {
 	// Send puts a transaction into the mempool.
 	Send(tx *wire.MsgTx) (chainhash.Hash, error)
 
-	// InvalidateBlock makes the program forget a block and all after it, as a reorganisation
+	// InvalidateBlock makes the program leave a block and all after it, as a reorganisation
 	// does. The next Mine builds the other branch.
 	InvalidateBlock(hash chainhash.Hash) error
+
+	// RPC sends other requests to the program.
+	RPC() rpc.Node
 
 	// PeerAddr is host:port for the peer-to-peer protocol.
 	PeerAddr() string
 
-	// ConnectTo makes the two programs peers and returns once they are connected.
+	// ConnectTo makes the two programs peers and returns once they are connected. Where one is
+	// a btcd and the other a bitcoind, only the btcd may have mined before: btcd takes segwit
+	// and taproot as active only after 432 blocks that signal them, and bitcoind's don't. Do
+	// it again after a Restart.
 	ConnectTo(ctx context.Context, peer Regtest) error
 
 	// WaitSynced returns once both have the same best block.
@@ -61,8 +70,15 @@ type Regtest interface {
 	// Kill ends the program at once, as a power cut does, and waits for it. Idempotent.
 	Kill() error
 
-	// Restart starts a stopped or killed program again on the same directory and ports.
+	// Restart starts a stopped or killed program again on the same directory and ports, with
+	// the chain that it had. A btcd has lost its mempool.
 	Restart(ctx context.Context) error
+}
+
+// Payment is one output that Fund makes.
+type Payment struct {
+	Address btcutil.Address
+	Amount  btcutil.Amount
 }
 
 // Tx is a transaction that the program knows.
@@ -72,6 +88,9 @@ type Tx struct {
 	BlockHash     chainhash.Hash // zero while in the mempool
 }
 
+// NoBlocks as Btcd.Blocks or Bitcoind.Blocks starts with an empty chain.
+const NoBlocks = -1
+
 var (
 	// ErrNoProgram means that btcd or bitcoind was not found on this machine. The text says
 	// which command gets it.
@@ -79,4 +98,7 @@ var (
 
 	// ErrNoTx means that neither mempool nor chain has the transaction.
 	ErrNoTx = errors.New("no such transaction")
+
+	// ErrNoMoney means that the subsidies that are left can't pay what was asked for.
+	ErrNoMoney = errors.New("the chain has not enough subsidy left")
 )
