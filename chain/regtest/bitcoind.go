@@ -131,5 +131,5 @@ func (b *Bitcoind) mineTo(ctx context.Context, n int,
 }
 
 func (b *Bitcoind) connect(ctx context.Context, addr string) error {
-	return b.RPC().Call(ctx, "addnode", nil, addr, "add")
+	return b.RPC().Call(ctx, "addnode", nil, addr, "onetry")
 }

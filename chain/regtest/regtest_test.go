@@ -1,9 +1,16 @@
 package regtest
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,32 +142,85 @@ func testRegtest(t *testing.T, r Regtest, start uint32) {
 	})
 }
 
-func TestPeers(t *testing.T) {
-	for _, c := range []struct {
-		name        string
-		fromBitcoin bool
-	}{{"btcd connects", false}, {"bitcoind connects", true}} {
-		t.Run(c.name, func(t *testing.T) { testPeers(t, c.fromBitcoin) })
-	}
+func TestNoMoney(t *testing.T) {
+	r := startBtcd(t, NoBlocks)
+	_, err := r.Fund(someAddress(t, 1), 1e5*btcutil.SatoshiPerBitcoin, 1)
+	require.ErrorIs(t, err, ErrNoMoney)
 }
 
-func testPeers(t *testing.T, fromBitcoind bool) {
-	ctx := testContext(t)
-	btcd, bitcoind := startBtcd(t, 0), startBitcoind(t, NoBlocks)
-	if fromBitcoind {
-		require.NoError(t, bitcoind.ConnectTo(ctx, btcd))
-	} else {
-		require.NoError(t, btcd.ConnectTo(ctx, bitcoind))
-	}
-	t0 := time.Now()
-	require.NoError(t, bitcoind.WaitSynced(ctx, btcd))
-	t.Log("synced after", time.Since(t0))
+// crowded draws a port that is taken the first time.
+type crowded struct {
+	*Btcd
+	taken string
+	draws int
+}
 
-	for _, pair := range [][2]Regtest{{btcd, bitcoind}, {bitcoind, btcd}} {
-		t0 := time.Now()
-		_, err := pair[0].Mine(1)
-		require.NoError(t, err)
-		require.NoError(t, pair[1].WaitSynced(ctx, pair[0]))
-		t.Log("block after", time.Since(t0))
+func (c *crowded) draw() error {
+	c.draws++
+	if err := c.Btcd.draw(); err != nil {
+		return err
 	}
+	if c.draws == 1 {
+		c.peerAddr = c.taken
+	}
+	return nil
+}
+
+func TestPortClash(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	b := &Btcd{Dir: t.TempDir(), front: &front{}}
+	b.Binary, err = FindBtcd()
+	need(t, err)
+	b.node, err = newNode(b.Dir, 1)
+	require.NoError(t, err)
+	c := &crowded{Btcd: b, taken: listener.Addr().String()}
+	b.program = c
+	require.NoError(t, b.start(testContext(t), NoBlocks))
+	require.Equal(t, 2, c.draws, "the second ports are good")
+	require.NoError(t, b.Stop())
+}
+
+func TestProgramMissing(t *testing.T) {
+	t.Setenv("INLET_BTCD", filepath.Join(t.TempDir(), "nothing"))
+	_, err := StartBtcd(t.Context(), Btcd{Dir: t.TempDir()})
+	require.ErrorIs(t, err, ErrNoProgram)
+	require.ErrorContains(t, err, "INLET_BTCD")
+}
+
+// TestDiesWithParent kills a process that has started a btcd, and waits for the end of the btcd:
+// that of the pipe which both held open.
+func TestDiesWithParent(t *testing.T) {
+	if dir := os.Getenv("REGTEST_PARENT_DIR"); dir != "" {
+		_, err := StartBtcd(t.Context(), Btcd{Dir: dir, Blocks: NoBlocks})
+		require.NoError(t, err)
+		fmt.Println("started")
+		select {}
+	}
+	_, err := FindBtcd()
+	need(t, err)
+	dir := t.TempDir()
+	parent := exec.Command(os.Args[0], "-test.run=^TestDiesWithParent$")
+	parent.Env = append(os.Environ(), "REGTEST_PARENT_DIR="+dir)
+	out, err := parent.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, parent.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "started\n", line)
+
+	conf, err := os.ReadFile(filepath.Join(dir, "btcd.conf"))
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(conf), "\nlisten=")
+	addr, _, _ := strings.Cut(rest, "\n")
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err, "the btcd runs")
+	defer conn.Close()
+
+	require.NoError(t, parent.Process.Kill())
+	_ = parent.Wait() // it was killed
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, err = io.Copy(io.Discard, conn)
+	require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the btcd is gone")
 }
