@@ -2,6 +2,9 @@ package peer
 
 import (
 	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -14,13 +17,44 @@ import (
 // WipeChannel it is an lnpeer.Peer.
 type Conn struct {
 	id      uint64
-	key     *btcec.PublicKey
 	pub     [33]byte
 	inbound bool
-	addr    net.Addr
 	local   *lnwire.FeatureVector
 	remote  *lnwire.FeatureVector
-	quit    chan struct{}
+	limits  *Limits
+	wire    *secure
+	queue   *queue
+	pings   *pinger
+	active  atomic.Int64 // Unix nanoseconds of the last message but ping and pong
+	life
+}
+
+// life is how a connection ends, in this order: quit, readEnd and writeEnd in
+// either order, gone.
+type life struct {
+	once     sync.Once
+	reason   error         // read after quit is closed
+	quit     chan struct{} // closed when it ends, whoever ends it
+	readEnd  chan struct{} // closed when nothing more is read
+	writeEnd chan struct{} // closed when the writer has returned; the socket is closed then
+	ready    chan struct{} // closed when Handler.Connected has returned
+	gone     chan struct{} // closed when Handler.Disconnected has returned
+}
+
+func newConn(id uint64, wire *secure, inbound bool, limits *Limits) *Conn {
+	c := &Conn{
+		id: id, inbound: inbound, limits: limits, wire: wire,
+		queue: newQueue(limits.QueueMessages, limits.QueueBytes),
+		pings: newPinger(limits.Ping, limits.Pong),
+		life: life{
+			quit: make(chan struct{}), readEnd: make(chan struct{}),
+			writeEnd: make(chan struct{}), ready: make(chan struct{}),
+			gone: make(chan struct{}),
+		},
+	}
+	copy(c.pub[:], wire.remote.SerializeCompressed())
+	c.touch()
+	return c
 }
 
 // ID is unique among all connections of this process and grows with time.
@@ -30,11 +64,11 @@ func (c *Conn) ID() uint64 { return c.id }
 func (c *Conn) PubKey() [33]byte { return c.pub }
 
 // IdentityKey is PubKey as a key.
-func (c *Conn) IdentityKey() *btcec.PublicKey { return c.key }
+func (c *Conn) IdentityKey() *btcec.PublicKey { return c.wire.remote }
 
 // Address is where the peer is: for an inbound connection the address that it
 // came from, which is not one that it listens on.
-func (c *Conn) Address() net.Addr { return c.addr }
+func (c *Conn) Address() net.Addr { return c.wire.RemoteAddr() }
 
 // Inbound says that the peer dialled us.
 func (c *Conn) Inbound() bool { return c.inbound }
@@ -48,23 +82,37 @@ func (c *Conn) RemoteFeatures() *lnwire.FeatureVector { return c.remote }
 // QuitSignal is closed when the connection ends.
 func (c *Conn) QuitSignal() <-chan struct{} { return c.quit }
 
-// SendMessage queues messages in this order behind all that was queued before,
-// together. With sync it returns after their bytes were handed to the network
-// (which doesn't say that the peer has them), without after they were queued.
-//
-// When the queue is full it waits for room, at most Limits.Write: then the peer
-// doesn't read, the connection ends with ErrSlowReader, and so it does when the
-// peer takes a message no faster. A message that can't be encoded is an error
-// and nothing of this call is sent. After the end it returns the reason of the
-// end; whether messages of an unfinished call left is then unknown.
-func (c *Conn) SendMessage(sync bool, msgs ...lnwire.Message) error { return ErrDisconnected }
-
-// SendMessageLazy is SendMessage for what can wait, such as gossip: it is sent
-// when nothing else is queued, has an eighth of the queue's room, and waits for
-// room as long as the connection lasts.
-func (c *Conn) SendMessageLazy(sync bool, msgs ...lnwire.Message) error { return ErrDisconnected }
-
 // Disconnect ends the connection for that reason (nil: ErrDisconnected). What
 // was queued before is still sent if the peer takes it within a second. It
 // never blocks; Handler.Disconnected follows on the connection's own goroutine.
-func (c *Conn) Disconnect(reason error) {}
+func (c *Conn) Disconnect(reason error) {
+	c.once.Do(func() {
+		if reason == nil {
+			reason = ErrDisconnected
+		}
+		c.reason = reason
+		close(c.quit)
+	})
+}
+
+// kill is Disconnect without last words.
+func (c *Conn) kill(reason error) {
+	c.Disconnect(reason)
+	c.wire.Close()
+}
+
+// ended says that the connection is ending or has ended.
+func (c *Conn) ended() bool {
+	select {
+	case <-c.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// touch notes that the peer does something.
+func (c *Conn) touch() { c.active.Store(time.Now().UnixNano()) }
+
+// idle is for how long the peer has done nothing but ping.
+func (c *Conn) idle() time.Duration { return time.Since(time.Unix(0, c.active.Load())) }

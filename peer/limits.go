@@ -1,6 +1,19 @@
 package peer
 
-import "time"
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// strangerIdle is how long a stranger must have been idle to be evicted.
+	strangerIdle = 10 * time.Second
+	// readBurst is how many seconds' worth of Limits.ReadRate may come at once.
+	readBurst = 4
+)
 
 // Limits bounds what peers can make us spend. A zero field takes its default.
 type Limits struct {
@@ -35,4 +48,89 @@ type Limits struct {
 	// BackoffMin and BackoffMax are the first and the longest wait between two
 	// attempts to reconnect. Defaults 1 s and 5 min.
 	BackoffMin, BackoffMax time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Strangers:     cmp.Or(l.Strangers, 100),
+		Handshakes:    cmp.Or(l.Handshakes, 200),
+		Dials:         cmp.Or(l.Dials, 32),
+		QueueBytes:    cmp.Or(l.QueueBytes, 4<<20),
+		QueueMessages: cmp.Or(l.QueueMessages, 4096),
+		ReadRate:      cmp.Or(l.ReadRate, 1<<20),
+		Handshake:     cmp.Or(l.Handshake, 15*time.Second),
+		Write:         cmp.Or(l.Write, 5*time.Second),
+		Idle:          cmp.Or(l.Idle, 5*time.Minute),
+		Ping:          cmp.Or(l.Ping, 30*time.Second),
+		Pong:          cmp.Or(l.Pong, 20*time.Second),
+		BackoffMin:    cmp.Or(l.BackoffMin, time.Second),
+		BackoffMax:    cmp.Or(l.BackoffMax, 5*time.Minute),
+	}
+}
+
+// valid says that no limit is negative or contradicts another.
+func (l Limits) valid() bool {
+	for _, n := range []int{
+		l.Strangers, l.Handshakes, l.Dials, l.QueueBytes, l.QueueMessages, l.ReadRate,
+	} {
+		if n <= 0 {
+			return false
+		}
+	}
+	for _, d := range []time.Duration{
+		l.Handshake, l.Write, l.Idle, l.Ping, l.Pong, l.BackoffMin,
+	} {
+		if d <= 0 {
+			return false
+		}
+	}
+	return l.BackoffMax >= l.BackoffMin
+}
+
+// handshakes are the inbound connections between TCP accept and Connected.
+type handshakes struct {
+	limit int
+
+	mu  sync.Mutex
+	all list.List // of context.CancelCauseFunc, oldest first; guarded by mu
+}
+
+// enter adds one, at the cost of the oldest when there are too many: an honest
+// handshake takes a few round trips, so the oldest is the one that stalls.
+func (h *handshakes) enter(cancel context.CancelCauseFunc) (leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all.Len() >= h.limit {
+		oldest := h.all.Remove(h.all.Front()).(context.CancelCauseFunc)
+		oldest(ErrTooManyHandshakes)
+	}
+	entry := h.all.PushBack(cancel)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.all.Remove(entry) // no-op for one that has made room
+	}
+}
+
+// evict picks the stranger to make room for one more: nil if there is room. It
+// returns ErrTooManyPeers when all are in use.
+func evict(inbound []*Conn, known func([33]byte) bool, limit int) (*Conn, error) {
+	var strangers int
+	var idlest *Conn
+	for _, c := range inbound {
+		if c.ended() || known(c.pub) {
+			continue
+		}
+		strangers++
+		if idlest == nil || c.active.Load() < idlest.active.Load() {
+			idlest = c
+		}
+	}
+	switch {
+	case strangers < limit:
+		return nil, nil
+	case idlest.idle() < strangerIdle:
+		return nil, ErrTooManyPeers
+	}
+	return idlest, nil
 }
