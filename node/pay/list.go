@@ -72,25 +72,25 @@ func (i *Invoices) Cancel(ctx context.Context, hash lntypes.Hash) error {
 
 // Wait gives the invoice once it is not open any more: settled, canceled or expired.
 func (i *Invoices) Wait(ctx context.Context, hash lntypes.Hash) (Invoice, error) {
+	// A subscription to an unknown invoice would wait for one to be made.
+	if _, err := i.Lookup(ctx, hash); err != nil {
+		return Invoice{}, err
+	}
 	sub, err := i.opts.Registry.SubscribeSingleInvoice(ctx, hash)
-	switch {
-	case isUnknown(err):
-		return Invoice{}, ErrUnknownInvoice
-
-	case err != nil:
+	if err != nil {
 		return Invoice{}, fmt.Errorf("pay: watch invoice %v: %w", hash, err)
 	}
 	defer sub.Cancel()
 	for {
 		select {
-		case inv, ok := <-sub.Updates:
-			if !ok {
-				return Invoice{}, ErrStopped
-			}
+		case inv := <-sub.Updates:
 			view := i.view(hash, *inv)
 			if view.State != InvoiceOpen {
 				return view, nil
 			}
+
+		case <-i.opts.Registry.stopped:
+			return Invoice{}, ErrStopped
 
 		case <-ctx.Done():
 			return Invoice{}, ctx.Err()

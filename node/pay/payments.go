@@ -1,7 +1,6 @@
 package pay
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -180,38 +179,3 @@ type Options struct {
 	// Log gets the life of payments; nil discards.
 	Log *slog.Logger
 }
-
-// Payments pays invoices and follows each attempt to its end.
-type Payments struct {
-	opts Options
-}
-
-// New checks its options and makes the bucket. It starts nothing and sends nothing.
-func New(opts Options) (*Payments, error) { return &Payments{opts: opts}, nil }
-
-// Run follows the payments that were in flight when the node stopped, and those made by Pay, until
-// ctx ends. The switch must be started before, so that it has read its circuits. Payments that are
-// in flight then stay so and are followed again by the next Run.
-func (p *Payments) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-
-// Ready is closed when Run has taken up what was in flight: from then on Pay works.
-func (p *Payments) Ready() <-chan struct{} { return nil }
-
-// Pay pays an invoice and waits for the outcome, for the end of ctx or for the timeout, whichever
-// comes first; the payment goes on after the latter two, and its Status is then InFlight. The error
-// says that nothing was sent: see the errors of this package. With ErrInFlight and ErrAlreadyPaid
-// comes the payment that is meant. A payment that was sent and failed is no error.
-func (p *Payments) Pay(ctx context.Context, req PayRequest) (Payment, error) {
-	return Payment{}, ErrStopped
-}
-
-// Lookup finds the latest payment of a hash, or fails with ErrUnknownPayment.
-func (p *Payments) Lookup(hash lntypes.Hash) (Payment, error) { return Payment{}, ErrUnknownPayment }
-
-// List gives payments with an index below before (0: the newest), newest first, at most limit.
-func (p *Payments) List(before uint64, limit int) ([]Payment, error) { return nil, nil }
-
-// Prune deletes payments that ended before the time given and says how many. A payment that
-// succeeded is kept until its invoice has expired, so that it cannot be paid twice. It also lets
-// the switch forget results that are not needed any more.
-func (p *Payments) Prune(endedBefore time.Time) (int, error) { return 0, nil }

@@ -4,16 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/invoices"
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+	"github.com/lightningnetwork/lnd/record"
 )
 
-// finalRejectDelta is the number of blocks before its expiry from which an HTLC is no longer settled
-// but failed, so that there is time to claim on chain: lnd's incoming broadcast delta and 3.
+// finalRejectDelta is the number of blocks before its expiry from which an HTLC is no longer
+// settled but failed, so that there is time to claim on chain: lnd's incoming broadcast delta and
+// 3 blocks.
 const finalRejectDelta = 16 + 3
 
 // RegistryOptions is what Registry is made of.
@@ -51,6 +56,7 @@ type Registry struct {
 	interceptor *invoices.HtlcModificationInterceptor
 	skim        Skim
 	log         *slog.Logger
+	stopped     chan struct{} // closed by Stop
 }
 
 // NewRegistry composes the registry and its interceptor. It starts nothing.
@@ -84,6 +90,7 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 		interceptor: interceptor,
 		skim:        opts.Skim,
 		log:         opts.Log,
+		stopped:     make(chan struct{}),
 	}
 	// Registered for good, and before any link can bring an HTLC: without a callback the
 	// interceptor lets everything pass as it is.
@@ -104,7 +111,36 @@ func (r *Registry) Start() error {
 	return nil
 }
 
-// Stop ends the registry and its goroutines. The switch and its links must have stopped before.
+// Stop ends the registry and its goroutines. It must be called once, after the switch and its links
+// have stopped.
 func (r *Registry) Stop() error {
+	close(r.stopped)
 	return errors.Join(r.interceptor.Stop(), r.InvoiceRegistry.Stop())
+}
+
+// NotifyExitHopHtlc is lnd's, without onion records of the extra_fee's type: the registry keeps a
+// payer's records and the peer's in one set, and a payer could pretend that the peer had withheld
+// a fee.
+func (r *Registry) NotifyExitHopHtlc(hash lntypes.Hash, paid lnwire.MilliSatoshi, expiry uint32,
+	height int32, key invoices.CircuitKey, hodl chan<- interface{}, records lnwire.CustomRecords,
+	payload invoices.Payload) (invoices.HtlcResolution, error) {
+
+	if _, ok := payload.CustomRecords()[ExtraFeeType]; ok {
+		payload = plainPayload{Payload: payload}
+	}
+	return r.InvoiceRegistry.NotifyExitHopHtlc(
+		hash, paid, expiry, height, key, hodl, records, payload,
+	)
+}
+
+// plainPayload hides an onion record of the extra_fee's type.
+type plainPayload struct {
+	invoices.Payload
+}
+
+// CustomRecords gives the onion's other records.
+func (p plainPayload) CustomRecords() record.CustomSet {
+	set := maps.Clone(p.Payload.CustomRecords())
+	delete(set, ExtraFeeType)
+	return set
 }

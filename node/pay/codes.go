@@ -1,0 +1,106 @@
+package pay
+
+import "github.com/lightningnetwork/lnd/lnwire"
+
+// codeNames are the names that BOLT 4 gives its failures.
+var codeNames = map[lnwire.FailCode]string{
+	lnwire.CodeInvalidRealm:                     "invalid_realm",
+	lnwire.CodeTemporaryNodeFailure:             "temporary_node_failure",
+	lnwire.CodePermanentNodeFailure:             "permanent_node_failure",
+	lnwire.CodeRequiredNodeFeatureMissing:       "required_node_feature_missing",
+	lnwire.CodeInvalidOnionVersion:              "invalid_onion_version",
+	lnwire.CodeInvalidOnionHmac:                 "invalid_onion_hmac",
+	lnwire.CodeInvalidOnionKey:                  "invalid_onion_key",
+	lnwire.CodeTemporaryChannelFailure:          "temporary_channel_failure",
+	lnwire.CodePermanentChannelFailure:          "permanent_channel_failure",
+	lnwire.CodeRequiredChannelFeatureMissing:    "required_channel_feature_missing",
+	lnwire.CodeUnknownNextPeer:                  "unknown_next_peer",
+	lnwire.CodeAmountBelowMinimum:               "amount_below_minimum",
+	lnwire.CodeFeeInsufficient:                  "fee_insufficient",
+	lnwire.CodeIncorrectCltvExpiry:              "incorrect_cltv_expiry",
+	lnwire.CodeExpiryTooSoon:                    "expiry_too_soon",
+	lnwire.CodeChannelDisabled:                  "channel_disabled",
+	lnwire.CodeIncorrectOrUnknownPaymentDetails: "incorrect_or_unknown_payment_details",
+	lnwire.CodeIncorrectPaymentAmount:           "incorrect_payment_amount",
+	lnwire.CodeFinalExpiryTooSoon:               "final_expiry_too_soon",
+	lnwire.CodeFinalIncorrectCltvExpiry:         "final_incorrect_cltv_expiry",
+	lnwire.CodeFinalIncorrectHtlcAmount:         "final_incorrect_htlc_amount",
+	lnwire.CodeExpiryTooFar:                     "expiry_too_far",
+	lnwire.CodeInvalidOnionPayload:              "invalid_onion_payload",
+	lnwire.CodeMPPTimeout:                       "mpp_timeout",
+	lnwire.CodeInvalidBlinding:                  "invalid_onion_blinding",
+}
+
+// codeText says what a failure means to a person; its subject is the node that gave it.
+func codeText(code lnwire.FailCode) string {
+	switch code {
+	case lnwire.CodeInvalidRealm,
+		lnwire.CodeInvalidOnionVersion,
+		lnwire.CodeInvalidOnionHmac,
+		lnwire.CodeInvalidOnionKey,
+		lnwire.CodeInvalidOnionPayload,
+		lnwire.CodeInvalidBlinding:
+
+		return "it could not read the payment"
+
+	case lnwire.CodeTemporaryNodeFailure:
+		return "it has a problem: try later"
+
+	case lnwire.CodePermanentNodeFailure:
+		return "it has a lasting problem"
+
+	case lnwire.CodeRequiredNodeFeatureMissing:
+		return "it needs a feature that this node does not have"
+
+	case lnwire.CodeTemporaryChannelFailure:
+		return "its next channel cannot carry the payment now: try later or a smaller amount"
+
+	case lnwire.CodePermanentChannelFailure:
+		return "its next channel is closed"
+
+	case lnwire.CodeRequiredChannelFeatureMissing:
+		return "its next channel needs a feature that this node does not have"
+
+	case lnwire.CodeUnknownNextPeer:
+		return "it does not know the next node, or that is offline: ask for a new invoice"
+
+	case lnwire.CodeAmountBelowMinimum:
+		return "the amount is too small for its next channel"
+
+	case lnwire.CodeFeeInsufficient:
+		return "it asks for a larger fee than the invoice says"
+
+	case lnwire.CodeIncorrectCltvExpiry:
+		return "it asks for a longer time lock than the invoice says"
+
+	case lnwire.CodeExpiryTooSoon,
+		lnwire.CodeFinalExpiryTooSoon:
+
+		return "the time lock has become too short: try again"
+
+	case lnwire.CodeChannelDisabled:
+		return "its next channel is disabled: try later"
+
+	case lnwire.CodeIncorrectOrUnknownPaymentDetails:
+		return "the invoice is not known there, is paid or expired, or the amount is " +
+			"wrong: ask for a new invoice"
+
+	case lnwire.CodeIncorrectPaymentAmount:
+		return "the amount is wrong: ask for a new invoice"
+
+	case lnwire.CodeFinalIncorrectCltvExpiry:
+		return "the time lock was changed on the way"
+
+	case lnwire.CodeFinalIncorrectHtlcAmount:
+		return "the amount was changed on the way"
+
+	case lnwire.CodeExpiryTooFar:
+		return "the time lock is too long"
+
+	case lnwire.CodeMPPTimeout:
+		return "the other parts did not arrive in time: try again"
+
+	default:
+		return "it gave no reason that this node knows"
+	}
+}
