@@ -41,19 +41,17 @@ type State interface {
 	// step handles one event; nil means that it was not expected.
 	step(c *turn, ev Event) State
 
-	// overdue is called when the deadline has passed.
-	overdue(c *turn) State
-
-	// tooDeep is called when the chain has reached deadlineHeight.
-	tooDeep(c *turn, height uint32) State
-
-	deadline(t *Terms) (time.Time, bool)
-	deadlineHeight(t *Terms) (uint32, bool)
-
-	// hold gives the sets whose parts are neither forwarded nor failed; with sets
-	// them anew (a part has gone, or some are known to be lost).
+	// hold gives the sets whose parts are neither forwarded nor failed, and with
+	// goes on with only these of them, of which some may have lost parts.
 	hold() []Set
 	with(c *turn, sets []Set) State
+
+	// restarted goes on in a new life of the node, with what the store has.
+	restarted(c *turn, f *Funding) State
+
+	// due is a deadline beyond those of the held sets, and late acts on it.
+	due(t *Terms) (time.Time, bool)
+	late(c *turn) State
 }
 
 type (
@@ -163,7 +161,6 @@ type Ending struct {
 // Channel is the one channel of an order.
 type Channel struct {
 	Point    wire.OutPoint
-	Chan     lnwire.ChannelID
 	Withheld bool // its funding transaction is not broadcast
 	Gone     bool // closed; what was forwarded over it ends on chain
 
@@ -233,7 +230,6 @@ type (
 	// is active. It is wanted again after each reconnect.
 	ChannelUsable struct {
 		Point    wire.OutPoint
-		Chan     lnwire.ChannelID
 		Conn     Conn
 		HTLCMin  lnwire.MilliSatoshi
 		MaxHTLCs int

@@ -1,0 +1,127 @@
+package jit
+
+import "time"
+
+func (AwaitClaim) Name() string { return "awaiting_claim" }
+
+func (s AwaitClaim) step(c *turn, ev Event) State {
+	switch ev := ev.(type) {
+	case PartArrived:
+		if ev.Part.Hash == s.Hash {
+			return s.another(c, ev.Part)
+		}
+		if s.Channel.Gone {
+			c.fail([]Part{ev.Part}, never, "the channel is closed")
+			return s
+		}
+		s.Sets, _ = c.add(s.Sets, ev.Part)
+		return s
+
+	case PartClaimed:
+		return s.claimed(c, ev.Key)
+
+	case PartFailed:
+		return s.failed(c, ev.Key)
+
+	case ChannelUsable:
+		if ev.Point == s.Channel.Point {
+			s.Channel = s.Channel.usable(ev)
+			return s
+		}
+
+	case ChannelGone:
+		if ev.Point != s.Channel.Point {
+			return nil
+		}
+		c.fail(heldParts(s.Sets), never, "the channel is closed")
+		s.Sets, s.Channel.Gone, s.Channel.Conn = nil, true, 0
+		return s
+
+	case ClientGone:
+		s.Channel.Conn = 0
+		return s
+
+	case ClientOnline:
+		return s
+	}
+	return nil
+}
+
+// another handles one more part of the payment that is already forwarded. The fee
+// is taken from the others.
+func (s AwaitClaim) another(c *turn, p Part) State {
+	limit := c.terms.Rules.MaxParts
+	if s.Channel.MaxHTLCs != 0 {
+		limit = min(limit, s.Channel.MaxHTLCs)
+	}
+	switch {
+	case c.terms.PaymentSize == 0:
+		c.fail([]Part{p}, never, "a second part of a payment of variable amount")
+
+	case p.Amount < s.Channel.floor():
+		c.fail([]Part{p}, never, "the part is under the client's htlc_minimum_msat")
+
+	case s.Channel.Conn == 0 || len(s.Pending) >= limit:
+		c.fail([]Part{p}, later, "the payment was forwarded before this part came")
+
+	default:
+		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, 0))
+	}
+	return s
+}
+
+// claimed handles the preimage of one part. The order is paid as soon as that is a
+// part that the fee was taken from.
+func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
+	pending, ours := gone(s.Pending, key)
+	if !ours {
+		return s
+	}
+	s.Pending = pending
+	if s.Channel.Withheld {
+		c.do(BroadcastFunding{s.Channel.Point})
+		s.Channel.Withheld = false
+	}
+	if c.resolved.ExtraFee > 0 || s.Fee == 0 {
+		return s.paid(c)
+	}
+	s.Claimed = true
+	return s.settle(c)
+}
+
+func (s AwaitClaim) paid(c *turn) State {
+	c.do(Finished{})
+	next := Paid{
+		Sets: s.Sets, Channel: s.Channel,
+		Fee: s.Fee, Collected: c.resolved.ExtraFee, Waived: s.Waived,
+	}
+	return next.flush(c)
+}
+
+func (s AwaitClaim) failed(c *turn, key CircuitKey) State {
+	pending, ours := gone(s.Pending, key)
+	if !ours {
+		return s
+	}
+	s.Pending = pending
+	return s.settle(c)
+}
+
+// settle goes on when every part has come to its end without the fee.
+func (s AwaitClaim) settle(c *turn) State {
+	if len(s.Pending) > 0 {
+		return s
+	}
+	s.Channel.Tried = s.Channel.Tried || s.Fee > 0 && !s.Claimed
+	return c.rest(s.Channel, s.Sets)
+}
+
+func (s AwaitClaim) hold() []Set { return s.Sets }
+
+func (s AwaitClaim) with(_ *turn, sets []Set) State {
+	s.Sets = sets
+	return s
+}
+
+func (s AwaitClaim) due(*Terms) (time.Time, bool) { return time.Time{}, false }
+func (s AwaitClaim) late(*turn) State             { return s }
