@@ -82,11 +82,13 @@ type DB struct {
 	// commit makes one transaction durable. Tests put a failing disk here.
 	commit func(*bbolt.Tx) error
 
-	// gate is held for reading while a job is put into queue, for writing to close the queue.
-	gate   sync.RWMutex
-	closed bool      // guarded by gate
-	queue  chan *job // bounded: queueLimit
-	done   chan struct{}
+	queue chan *job     // those in line; bounded: queueLimit
+	baton chan struct{} // holds one token unless somebody leads a group
+
+	// gate is held for reading while a job is put into queue, for writing to close it.
+	gate    sync.RWMutex
+	closed  bool           // guarded by gate
+	writers sync.WaitGroup // calls of Update that are under way
 
 	closeOnce sync.Once
 	closeErr  error // written once, inside closeOnce
@@ -140,10 +142,10 @@ func open(o Options, steps []migration) (*DB, error) {
 		log:      o.Log,
 		commit:   (*bbolt.Tx).Commit,
 		queue:    make(chan *job, queueLimit),
-		done:     make(chan struct{}),
+		baton:    make(chan struct{}, 1),
 		broken:   latch{closed: make(chan struct{})},
 	}
-	go db.routineWriter()
+	db.baton <- struct{}{}
 
 	return db, nil
 }
@@ -155,10 +157,9 @@ func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		db.gate.Lock()
 		db.closed = true
-		close(db.queue)
 		db.gate.Unlock()
 
-		<-db.done
+		db.writers.Wait()
 		if err := db.bolt.Close(); err != nil {
 			db.closeErr = fmt.Errorf("store: close %s: %w", db.path, err)
 		}
@@ -221,12 +222,21 @@ func (db *DB) View(f func(kvdb.RTx) error, reset func()) error {
 // callers. reset is called before f; both run once. Update returns nil once f's changes are on disk,
 // f's own error with nothing changed, or ErrBroken.
 func (db *DB) Update(f func(kvdb.RwTx) error, reset func()) error {
-	j := &job{f: f, reset: reset, orders: make(chan order, 1), ran: make(chan outcome, 1)}
+	j := newJob(f, reset)
 	if err := db.submit(j); err != nil {
 		return err
 	}
+	defer db.writers.Done()
+	if err := db.await(j); err != nil {
+		return err
+	}
+	// After the commit and with nothing held: btcwallet takes locks here that another caller may hold
+	// while it waits for its own write.
+	for _, handler := range j.tx.handlers {
+		handler()
+	}
 
-	return j.serve()
+	return nil
 }
 
 // Batch is Update for callers that reset their own state. Unlike bbolt's it waits for no timer.

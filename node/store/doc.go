@@ -2,7 +2,8 @@
 //
 // [DB] is a kvdb.Backend, so channeldb, btcwallet, the onion replay log and our own buckets share
 // the file, its lock and its fsyncs. Writes are committed in groups: closures that wait at the same
-// moment run one after the other in one bolt transaction, which is made durable once for all.
+// moment run one after the other in one bolt transaction, which is made durable once for all. There is
+// no goroutine for that: one of those who wait leads.
 //
 //	db, err := store.Open(store.Options{Dir: dir})
 //	if err != nil { ... }        // ErrLocked, ErrNewer, ...: the text says what to do
@@ -16,7 +17,8 @@
 //   - A closure runs once, reset before it. lnd and btcwallet have closures that can't run twice.
 //   - A closure that returns an error, or panics, leaves nothing behind and disturbs nobody: its
 //     changes are taken back while those of its group stay. (btcwallet makes dry runs this way.)
-//   - Nobody waits for a timer: a lone write is committed at once.
+//   - Nobody waits for a timer: a lone write is committed at once, at the price of plain bbolt.
+//   - A closure that has changed nothing costs no fsync.
 //   - If a commit fails on disk, memory is ahead of the disk and nothing can be trusted to be saved:
 //     [DB.Failed] is closed, every later write returns [ErrBroken], and the process has to stop.
 //     Reads go on.

@@ -11,17 +11,19 @@ import (
 
 // job is one closure that waits to be written.
 //
-// The writer decides, the caller works: the caller's goroutine runs the closure when the writer
-// sends it a transaction. So a panic, a failed test or a deadlock shows the caller's stack, and no
-// closure can kill the writer.
+// Whoever waits for its own write and finds nobody leading leads: it takes what stands in line,
+// gives each of these callers its turn to run its closure in the shared transaction, commits, and
+// tells them. So a lone write costs no change of goroutine, and a closure always runs in its
+// caller's goroutine: a panic, a failed test or a deadlock shows the caller's stack.
 type job struct {
 	f      func(kvdb.RwTx) error
 	reset  func()
-	orders chan order   // from the writer: first a transaction, then the verdict, or only a verdict
-	ran    chan outcome // to the writer: the answer to the transaction
+	orders chan order   // from the leader: first a transaction, then the verdict, or only a verdict
+	ran    chan outcome // to the leader: the answer to the transaction
+	tx     *transaction // in which the closure has run; the caller's own
 }
 
-// order is what the writer tells a caller: run in this transaction, or, without one, the verdict.
+// order is what the leader tells a caller: run in this transaction, or, without one, the verdict.
 type order struct {
 	tx  *transaction
 	err error
@@ -33,35 +35,27 @@ type outcome struct {
 	gone bool // panicked or called runtime.Goexit: the caller waits for no verdict
 }
 
-// serve runs the closure when the writer says so and returns its verdict.
-func (j *job) serve() error {
-	o := <-j.orders
-	if o.tx == nil {
-		return o.err
-	}
-	tx := o.tx
-	j.run(tx)
-	if o = <-j.orders; o.err != nil {
-		return o.err
-	}
-	// After the commit and in the caller's goroutine: btcwallet takes locks here that another caller
-	// may hold while it waits for its own write.
-	for _, handler := range tx.handlers {
-		handler()
-	}
-
-	return nil
+func newJob(f func(kvdb.RwTx) error, reset func()) *job {
+	return &job{f: f, reset: reset, orders: make(chan order, 1), ran: make(chan outcome, 1)}
 }
 
-// run runs the closure. The writer gets its answer even when the closure panics.
-func (j *job) run(tx *transaction) {
+// run runs the closure in the caller's goroutine.
+func (j *job) run(tx *transaction) error {
+	j.tx = tx
+	j.reset()
+
+	return j.f(tx)
+}
+
+// answer runs the closure for another caller that leads, which gets its answer even when the closure
+// panics.
+func (j *job) answer(tx *transaction) {
 	out := outcome{gone: true}
 	defer func() { j.ran <- out }()
-	j.reset()
-	out = outcome{err: j.f(tx)}
+	out = outcome{err: j.run(tx)}
 }
 
-// turn lets the caller run its closure in tx.
+// turn lets another caller run its closure in tx.
 func (j *job) turn(tx *transaction) outcome {
 	j.orders <- order{tx: tx}
 
@@ -78,33 +72,53 @@ func (db *DB) submit(j *job) error {
 	if db.closed {
 		return walletdb.ErrDbNotOpen
 	}
+	db.writers.Add(1)
 	db.queue <- j
 
 	return nil
 }
 
-// routineWriter commits what is in line, group by group, until the line is closed and empty. Close
-// waits for it.
-func (db *DB) routineWriter() {
-	defer close(db.done)
-	for first := range db.queue {
-		g := group{db: db}
-		for _, j := range db.collect(first) {
-			g.run(j)
+// await does what the leader says, or leads, until the job has its verdict.
+func (db *DB) await(j *job) error {
+	for {
+		var o order
+		select {
+		case o = <-j.orders:
+		default:
+			// Its own verdict comes first: who has one leads no further group.
+			select {
+			case o = <-j.orders:
+			case <-db.baton:
+				db.lead(j)
+				continue
+			}
 		}
-		g.finish()
+		if o.tx == nil {
+			return o.err
+		}
+		j.answer(o.tx)
 	}
 }
 
-// collect takes all that wait now, up to the limit. It waits for nobody.
-func (db *DB) collect(first *job) []*job {
-	jobs := []*job{first}
+// lead makes one group of those in line durable. Own is the leader's job, which is in that group
+// unless too many stand before it.
+func (db *DB) lead(own *job) {
+	g := &group{db: db, own: own, waiting: db.collect()}
+	defer func() {
+		// When own's closure has panicked the others still get what they wait for.
+		g.runAll()
+		g.finish()
+		db.baton <- struct{}{}
+	}()
+	g.runAll()
+}
+
+// collect takes all that stand in line now, up to the limit. It waits for nobody.
+func (db *DB) collect() []*job {
+	var jobs []*job
 	for len(jobs) < db.maxGroup {
 		select {
-		case j, ok := <-db.queue:
-			if !ok {
-				return jobs
-			}
+		case j := <-db.queue:
 			jobs = append(jobs, j)
 		default:
 			return jobs
@@ -117,6 +131,8 @@ func (db *DB) collect(first *job) []*job {
 // group is a run of closures that are made durable together.
 type group struct {
 	db       *DB
+	own      *job      // the leader's
+	waiting  []*job    // those that had no turn yet
 	tx       *bbolt.Tx // nil: none is open
 	writes   int       // closures that have changed something in tx
 	verdicts []verdict
@@ -130,6 +146,15 @@ type verdict struct {
 	err error
 }
 
+// runAll gives each closure its turn.
+func (g *group) runAll() {
+	for len(g.waiting) > 0 {
+		j := g.waiting[0]
+		g.waiting = g.waiting[1:]
+		g.run(j)
+	}
+}
+
 // run gives one closure its turn in the group's transaction.
 func (g *group) run(j *job) {
 	if g.tx == nil {
@@ -141,7 +166,19 @@ func (g *group) run(j *job) {
 		g.tx = tx
 	}
 	c := &changes{keep: g.writes > 0}
-	out := j.turn(&transaction{bolt: g.tx, changes: c})
+	tx := &transaction{bolt: g.tx, changes: c}
+	out := outcome{gone: true}
+	// Deferred, because the leader's own closure may panic right here.
+	defer func() { g.account(j, c, out) }()
+	if j == g.own {
+		out = outcome{err: j.run(tx)}
+	} else {
+		out = j.turn(tx)
+	}
+}
+
+// account keeps the changes of a closure that has succeeded and drops those of another.
+func (g *group) account(j *job, c *changes, out outcome) {
 	if !out.gone {
 		g.verdicts = append(g.verdicts, verdict{j, out.err})
 	}
