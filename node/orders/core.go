@@ -1,0 +1,288 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/jit"
+)
+
+// Run works until ctx ends. Load and Resume come before it. An error means that
+// orders can't be written any more; the node must stop.
+func (d *Desk) Run(ctx context.Context) error {
+	blocks, err := d.ports.Blocks.RegisterBlockEpochNtfn(nil)
+	if err != nil {
+		return fmt.Errorf("orders: subscribe to blocks: %w", err)
+	}
+	defer blocks.Cancel()
+	htlcs, err := d.ports.Htlcs.SubscribeHtlcEvents()
+	if err != nil {
+		return fmt.Errorf("orders: subscribe to HTLCs: %w", err)
+	}
+	defer htlcs.Cancel()
+	defer d.end()
+
+	for {
+		timer := d.timer()
+		select {
+		case <-d.poke:
+		case b, ok := <-blocks.Epochs:
+			if !ok {
+				return errors.New("orders: the chain backend stopped")
+			}
+			d.post(input{event: jit.Height{Height: uint32(b.Height)}})
+		case ev := <-htlcs.Updates():
+			d.htlcEvent(ev)
+		case <-timer:
+			d.post(input{event: jit.Tick{}})
+		case <-ctx.Done():
+			return nil
+		}
+		if err := d.drain(); err != nil {
+			return err
+		}
+	}
+}
+
+// end refuses what comes now, answers who waits, and waits for the effects.
+func (d *Desk) end() {
+	d.mu.Lock()
+	d.closed = true
+	left := d.inbox
+	d.inbox = nil
+	d.mu.Unlock()
+	for _, in := range left {
+		if in.done != nil {
+			in.done <- ErrStopped
+		}
+	}
+	d.wg.Wait()
+}
+
+// timer fires at the earliest deadline of all orders; nil when there is none. The
+// deadlines are derived from what is stored, so a restart loses none.
+func (d *Desk) timer() <-chan time.Time {
+	var first time.Time
+	for _, e := range d.orders {
+		if at, ok := e.order.Deadline(); ok && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return d.cfg.Clock.TickAfter(max(first.Sub(d.cfg.Clock.Now()), 0))
+}
+
+// drain works off the inbox, a batch at a time.
+func (d *Desk) drain() error {
+	for {
+		batch := d.take()
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := d.turn(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// turn steps the machines through a batch, writes what changed, and only then lets
+// the commands go.
+func (d *Desk) turn(batch []input) error {
+	var touched []*entry
+	added := map[*entry]chan error{}
+	for _, in := range batch {
+		if in.add != nil {
+			e, err := d.added(*in.add)
+			if err != nil {
+				in.done <- err
+				continue
+			}
+			added[e] = in.done
+			touched = append(touched, e)
+			continue
+		}
+		for _, e := range d.concerned(in) {
+			if d.happened(e, in) {
+				touched = append(touched, e)
+			}
+		}
+	}
+	if err := d.write(touched); err != nil {
+		for _, done := range added {
+			done <- err
+		}
+		return err
+	}
+	for _, e := range touched {
+		d.routes.set(e.order)
+		d.views.set(e.rec)
+	}
+	for _, done := range added {
+		done <- nil
+	}
+	for _, e := range touched {
+		d.release(e)
+	}
+	return d.prune()
+}
+
+// added puts a new order on the desk.
+func (d *Desk) added(r Record) (*entry, error) {
+	if _, ok := d.orders[r.Order.ID]; ok {
+		return nil, fmt.Errorf("orders: order %s exists already", r.Order.ID)
+	}
+	if _, taken := d.routes.get(r.Order.Terms.SCID); taken {
+		return nil, ErrTaken
+	}
+	e := &entry{order: r.Order, rec: r, dirty: true}
+	e.rec.stage(StageBought, r.CreatedAt)
+	d.orders[r.Order.ID] = e
+	d.routes.set(r.Order) // so that a second Add in this batch sees it
+	return e, nil
+}
+
+// concerned lists the orders that an input is about, in a fixed order.
+func (d *Desk) concerned(in input) []*entry {
+	if in.client != nil {
+		d.connected(in)
+	}
+	if h, ok := in.event.(jit.Height); ok {
+		d.height = h.Height
+	}
+	switch {
+	case in.id != "":
+		if e := d.orders[in.id]; e != nil {
+			return []*entry{e}
+		}
+		return nil
+	case in.point != nil:
+		if e := d.points[*in.point]; e != nil {
+			return []*entry{e}
+		}
+		return nil
+	}
+	var all []*entry
+	for _, e := range d.sorted() {
+		if d.wants(e, in) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// wants says whether an input for many orders is for this one.
+func (d *Desk) wants(e *entry, in input) bool {
+	switch ev := in.event.(type) {
+	case jit.Tick:
+		at, ok := e.order.Deadline()
+		return ok && !in.at.Before(at)
+	case jit.Height:
+		at, ok := e.order.DeadlineHeight()
+		return ok && ev.Height >= at
+	}
+	if in.client != nil {
+		return e.order.Terms.Client == *in.client && !final(e.order.State)
+	}
+	if in.hash != nil {
+		c, ok := e.order.State.(jit.AwaitClaim)
+		return ok && c.Hash == *in.hash
+	}
+	return false
+}
+
+// connected keeps who is online, for orders that ask later.
+func (d *Desk) connected(in input) {
+	switch ev := in.event.(type) {
+	case jit.ClientOnline:
+		d.views.connected(*in.client, ev.Conn)
+	case jit.ClientGone:
+		d.views.connected(*in.client, 0)
+	}
+}
+
+// happened steps one order. It reports whether the order must be written or has
+// commands to do.
+func (d *Desk) happened(e *entry, in input) bool {
+	if in.stage != "" {
+		if !e.rec.stage(in.stage, in.at) {
+			return false
+		}
+		d.views.set(e.rec)
+		// A stage alone is not worth a write on a payment's path: it goes to disk
+		// with the next change. Confirmation is the last thing that happens.
+		e.dirty = true
+		if in.stage == StageClaimed {
+			return d.claimed(e, in)
+		}
+		return in.stage == StageConfirmed
+	}
+	return d.step(e, in)
+}
+
+// claimed is the preimage at the moment that it is known. For a channel whose
+// funding is withheld that moment decides: from then on the client's money is in a
+// transaction that only we can broadcast.
+func (d *Desk) claimed(e *entry, in input) bool {
+	c, ok := e.order.State.(jit.AwaitClaim)
+	if !ok || !c.Channel.Withheld {
+		return false
+	}
+	var changed bool
+	for _, key := range c.Pending {
+		changed = d.step(e, input{at: in.at, event: jit.PartClaimed{Key: key}}) || changed
+	}
+	return changed
+}
+
+func (d *Desk) step(e *entry, in input) bool {
+	ev := in.event
+	if p, ok := ev.(jit.PartArrived); ok {
+		p.Height, p.Refuse = d.height, d.refuse(e)
+		ev = p
+	}
+	before := e.order
+	next, cmds, err := before.Step(in.at, ev)
+	var unexpected *jit.UnexpectedError
+	if errors.As(err, &unexpected) {
+		d.cfg.Log.Debug("event means nothing to the order", "order", e.order.ID,
+			"state", before.State.Name(), "event", fmt.Sprintf("%T", ev))
+		return false
+	}
+	e.order, e.rec.Order = next, next
+	e.queued = append(e.queued, cmds...)
+	e.rec.note(before, ev, cmds, in.at)
+	d.index(e)
+	e.dirty = true
+	d.cfg.Log.Debug("step", "machine", "jit", "order", next.ID, "from", before.State.Name(),
+		"event", fmt.Sprintf("%T", ev), "to", next.State.Name(), "commands", len(cmds))
+	return true
+}
+
+// index keeps the way from a channel to its order.
+func (d *Desk) index(e *entry) {
+	if ch, ok := e.order.Channel(); ok {
+		d.points[ch.Point] = e
+	}
+}
+
+// refuse is the failure for one more part when too many are held, else zero.
+func (d *Desk) refuse(e *entry) lnwire.FailCode {
+	var all, client int
+	for _, other := range d.orders {
+		n := len(other.order.Held())
+		all += n
+		if other.order.Terms.Client == e.order.Terms.Client {
+			client += n
+		}
+	}
+	if all >= d.cfg.Limits.Parts || client >= d.cfg.Limits.ClientParts {
+		return lnwire.CodeTemporaryChannelFailure
+	}
+	return 0
+}

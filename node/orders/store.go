@@ -1,0 +1,184 @@
+package orders
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lightningnetwork/lnd/graph/db/models"
+	"github.com/lightningnetwork/lnd/kvdb"
+
+	"github.com/inletlsp/inlet/lsp/jit"
+)
+
+// ordersBucket holds every order's record by its id.
+var ordersBucket = []byte("inlet-orders")
+
+func createBucket(db kvdb.Backend) error {
+	err := kvdb.Update(db, func(tx kvdb.RwTx) error {
+		_, err := tx.CreateTopLevelBucket(ordersBucket)
+		return err
+	}, func() {})
+	if err != nil {
+		return fmt.Errorf("orders: create bucket: %w", err)
+	}
+	return nil
+}
+
+// Load reads all orders. It comes before the switch starts, so that no HTLC of an
+// order can pass as nobody's.
+func (d *Desk) Load(p Ports) error {
+	d.ports = p
+	err := kvdb.View(d.cfg.DB, func(tx kvdb.RTx) error {
+		return tx.ReadBucket(ordersBucket).ForEach(func(k, v []byte) error {
+			rec, err := Unmarshal(v)
+			if err != nil {
+				return fmt.Errorf("orders: read order %s: %w", k, err)
+			}
+			d.orders[string(k)] = &entry{order: rec.Order, rec: rec}
+			return nil
+		})
+	}, func() { clear(d.orders) })
+	if err != nil {
+		return err
+	}
+	for _, e := range d.orders {
+		d.index(e)
+		d.routes.set(e.order)
+		d.views.set(e.rec)
+	}
+	return nil
+}
+
+// Resume tells each order what the node found after its start. It comes after the
+// channel factory has settled its store and before any connection.
+func (d *Desk) Resume(height uint32) error {
+	fundings, err := d.ports.Facts.Fundings()
+	if err != nil {
+		return fmt.Errorf("orders: read fundings: %w", err)
+	}
+	incoming, err := d.ports.Facts.Incoming()
+	if err != nil {
+		return fmt.Errorf("orders: read incoming HTLCs: %w", err)
+	}
+	d.height = height
+	for _, e := range d.sorted() {
+		if final(e.order.State) && len(partKeys(e.order)) == 0 {
+			continue
+		}
+		d.post(input{id: e.order.ID, event: d.found(e.order, height, fundings, incoming)})
+	}
+	return d.drain()
+}
+
+// found is what the start has shown about one order.
+func (d *Desk) found(o jit.Order, height uint32, fundings map[string]jit.Funding,
+	incoming map[models.CircuitKey]bool) jit.Restarted {
+
+	ev := jit.Restarted{Height: height}
+	if f, ok := fundings[o.ID]; ok {
+		ev.Funding = &f
+	}
+	for _, key := range partKeys(o) {
+		if incoming[models.CircuitKey{ChanID: key.Chan, HtlcID: key.Index}] {
+			ev.Outstanding = append(ev.Outstanding, key)
+		}
+	}
+	if c, ok := o.State.(jit.AwaitClaim); ok {
+		if _, known := d.ports.Facts.Preimage(c.Hash); known {
+			ev.Claimed = slices.Clone(c.Pending)
+		}
+	}
+	return ev
+}
+
+// write puts the orders that changed on disk, in one transaction.
+func (d *Desk) write(touched []*entry) error {
+	type row struct{ key, value []byte }
+	var rows []row
+	for _, e := range touched {
+		if !e.dirty {
+			continue
+		}
+		raw, err := Marshal(e.rec)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row{[]byte(e.order.ID), raw})
+		e.dirty = false
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	err := kvdb.Update(d.cfg.DB, func(tx kvdb.RwTx) error {
+		b := tx.ReadWriteBucket(ordersBucket)
+		for _, r := range rows {
+			if err := b.Put(r.key, r.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+	if err != nil {
+		return fmt.Errorf("orders: store orders: %w", err)
+	}
+	return nil
+}
+
+// prune forgets the oldest finished orders past maxFinished.
+func (d *Desk) prune() error {
+	if len(d.orders) <= maxFinished {
+		return nil
+	}
+	var done []*entry
+	for _, e := range d.orders {
+		if e.order.Done() && e.effects.idle() {
+			done = append(done, e)
+		}
+	}
+	slices.SortFunc(done, func(a, b *entry) int { return a.rec.CreatedAt.Compare(b.rec.CreatedAt) })
+	done = done[:min(len(done), len(d.orders)-maxFinished)]
+	if len(done) == 0 {
+		return nil
+	}
+	err := kvdb.Update(d.cfg.DB, func(tx kvdb.RwTx) error {
+		for _, e := range done {
+			if err := tx.ReadWriteBucket(ordersBucket).Delete([]byte(e.order.ID)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+	if err != nil {
+		return fmt.Errorf("orders: prune orders: %w", err)
+	}
+	for _, e := range done {
+		delete(d.orders, e.order.ID)
+		if ch, ok := e.order.Channel(); ok {
+			delete(d.points, ch.Point)
+		}
+		d.routes.remove(e.order)
+		d.views.remove(e.order.ID)
+	}
+	return nil
+}
+
+// sorted lists the orders by id: what concerns many is done in the same order each
+// time.
+func (d *Desk) sorted() []*entry {
+	all := make([]*entry, 0, len(d.orders))
+	for _, e := range d.orders {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return strings.Compare(a.order.ID, b.order.ID) })
+	return all
+}
+
+// final says that the order is paid or dead.
+func final(s jit.State) bool {
+	switch s.(type) {
+	case jit.Paid, jit.Dead:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,97 @@
+package orders
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/inletlsp/inlet/lsp/jit"
+)
+
+// views is what other goroutines may read of the orders: records as they stand on
+// disk (stages may be a step ahead), and who is connected.
+type views struct {
+	mu      sync.RWMutex
+	records map[string]Record
+	online  map[[33]byte]jit.Conn
+}
+
+func (v *views) set(r Record) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.records == nil {
+		v.records = map[string]Record{}
+	}
+	v.records[r.Order.ID] = r
+}
+
+func (v *views) remove(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.records, id)
+}
+
+func (v *views) get(id string) (Record, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r, ok := v.records[id]
+	return r, ok
+}
+
+func (v *views) connected(client [33]byte, conn jit.Conn) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.online == nil {
+		v.online = map[[33]byte]jit.Conn{}
+	}
+	if conn == 0 {
+		delete(v.online, client)
+		return
+	}
+	v.online[client] = conn
+}
+
+func (v *views) connOf(client [33]byte) (jit.Conn, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	conn, ok := v.online[client]
+	return conn, ok
+}
+
+// Get returns one order. Error: ErrUnknown.
+func (d *Desk) Get(id string) (Record, error) {
+	r, ok := d.views.get(id)
+	if !ok {
+		return Record{}, ErrUnknown
+	}
+	return r, nil
+}
+
+// List returns all orders, newest first.
+func (d *Desk) List() []Record {
+	d.views.mu.RLock()
+	all := make([]Record, 0, len(d.views.records))
+	for _, r := range d.views.records {
+		all = append(all, r)
+	}
+	d.views.mu.RUnlock()
+	slices.SortFunc(all, func(a, b Record) int {
+		if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Order.ID, b.Order.ID)
+	})
+	return all
+}
+
+// OrderOf is the id of the order whose channel this is, or "".
+func (d *Desk) OrderOf(point string) string {
+	d.views.mu.RLock()
+	defer d.views.mu.RUnlock()
+	for id, r := range d.views.records {
+		if r.Point != nil && r.Point.String() == point {
+			return id
+		}
+	}
+	return ""
+}
