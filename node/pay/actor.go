@@ -26,6 +26,10 @@ type actor struct {
 	// answered is closed when answer and err are what Pay gives.
 	answered chan struct{}
 	once     sync.Once
+
+	// gone is closed when the payment's hash is free again.
+	gone chan struct{}
+
 	answer   Payment
 	err      error
 }
@@ -36,6 +40,7 @@ func newActor(p *Payments, t transfer) *actor {
 		t:        t,
 		events:   make(chan event, maxAttempts),
 		answered: make(chan struct{}),
+		gone:     make(chan struct{}),
 	}
 }
 

@@ -37,7 +37,16 @@ func privKey(name byte) *btcec.PrivateKey {
 	return key
 }
 
-func node(name byte) route.Vertex { return route.NewVertex(privKey(name).PubKey()) }
+var nodes = func() map[byte]route.Vertex {
+	ids := make(map[byte]route.Vertex)
+	for name := byte('A'); name <= 'Z'; name++ {
+		ids[name] = route.NewVertex(privKey(name).PubKey())
+	}
+	return ids
+}()
+
+// node is the id of a node of the tests, by its letter.
+func node(name byte) route.Vertex { return nodes[name] }
 
 // letter names a node of the tests.
 func letter(v route.Vertex) string {

@@ -255,6 +255,7 @@ func (p *Payments) release(a *actor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.active, a.t.bill.hash)
+	close(a.gone)
 }
 
 // Lookup finds the latest payment of a hash, or fails with ErrUnknownPayment.

@@ -28,6 +28,9 @@ type task struct {
 	// ways are the ways to go, and notes what was learned about their channels.
 	ways  []way
 	notes notes
+
+	// least is the smallest amount that every way takes; split works it out.
+	least lnwire.MilliSatoshi
 }
 
 // split plans the parts that carry the amount: one part if any way can carry it alone, the cheapest
@@ -42,6 +45,7 @@ func split(t task) (legs []leg, problem string) {
 		return nil, "no channel of ours leads to the recipient: open one with it, or with a " +
 			"node that its invoice names in a route hint"
 	}
+	t.least = t.smallest()
 	if len(ways) == 0 {
 		return nil, "every way to the recipient has failed: try again later"
 	}
@@ -134,7 +138,7 @@ func (t task) fit(w way, amount, room lnwire.MilliSatoshi) (leg, bool) {
 	}
 	w = t.notes.apply(w)
 	most := min(w.largest(room), t.notes.limit(w))
-	if rest := t.smallest(); amount > most && amount-most < rest {
+	if rest := t.least; amount > most && amount-most < rest {
 		if most <= rest {
 			return leg{}, false
 		}
@@ -207,7 +211,7 @@ func (t task) problem(ways []way) string {
 		return fmt.Sprintf("%d parts are not enough to carry %d msat: allow more parts",
 			t.parts, t.amount)
 
-	case t.amount < t.smallest():
+	case t.amount < t.least:
 		return fmt.Sprintf("%d msat are less than a channel on the way takes at once", t.amount)
 
 	default:
