@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What clients need, as far as is known of those in use; see the warnings.
+const (
+	leastToSelfDelay         = 144 // what LDK and lnd ask of the other side at least
+	leastOutgoingExpiryDelta = 44  // LDK refuses a payment with less, to the block
+)
+
+// checkLSP checks how the numbers of the service go together.
+func (c Config) checkLSP() error {
+	var errs []error
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("lsp."+format, args...))
+		}
+	}
+	s, l := c.LSP.LSPS2, c.LSP.Limits
+	fault(s.MinPaymentSizeMsat > s.MaxPaymentSizeMsat,
+		"lsps2.min_payment_size_msat: %d is more than max_payment_size_msat (%d): lower one or "+
+			"raise the other", s.MinPaymentSizeMsat, s.MaxPaymentSizeMsat)
+	fault(s.MinFeeMsat >= s.MaxPaymentSizeMsat,
+		"lsps2.min_fee_msat: %d is not less than max_payment_size_msat (%d), so that nothing "+
+			"could ever be sold", s.MinFeeMsat, s.MaxPaymentSizeMsat)
+	fault(s.OpenAttemptSeconds > s.HoldSeconds,
+		"lsps2.open_attempt_seconds: %d is more than hold_seconds (%d): no attempt could end",
+		s.OpenAttemptSeconds, s.HoldSeconds)
+	fault(s.HoldSeconds > s.ValidForSeconds,
+		"lsps2.hold_seconds: %d is more than valid_for_seconds (%d)", s.HoldSeconds,
+		s.ValidForSeconds)
+	fault(c.Channels.CltvExpiryDeltaBlocks > s.LSPCltvExpiryDeltaBlocks,
+		"lsps2.lsp_cltv_expiry_delta_blocks: %d is less than channels.cltv_expiry_delta_blocks "+
+			"(%d): forwards to clients would be refused", s.LSPCltvExpiryDeltaBlocks,
+		c.Channels.CltvExpiryDeltaBlocks)
+	fault(l.OpenOrdersPerClient > l.OpenOrders,
+		"limits.open_orders_per_client: %d is more than open_orders (%d)", l.OpenOrdersPerClient,
+		l.OpenOrders)
+	fault(l.HeldPartsPerPayment > l.HeldPartsPerClient,
+		"limits.held_parts_per_payment: %d is more than held_parts_per_client (%d)",
+		l.HeldPartsPerPayment, l.HeldPartsPerClient)
+	fault(l.HeldPartsPerClient > l.HeldParts,
+		"limits.held_parts_per_client: %d is more than held_parts (%d)", l.HeldPartsPerClient,
+		l.HeldParts)
+	fault(l.RequestsPerSecondClient > l.RequestsPerSecond,
+		"limits.requests_per_second_per_client: %d is more than requests_per_second (%d)",
+		l.RequestsPerSecondClient, l.RequestsPerSecond)
+	return errors.Join(errs...)
+}
+
+// warnings are about settings that are allowed and rarely meant.
+func (c Config) warnings() []string {
+	var warnings []string
+	warn := func(odd bool, format string, args ...any) {
+		if odd {
+			warnings = append(warnings, fmt.Sprintf("lsp.lsps2."+format, args...))
+		}
+	}
+	s := c.LSP.LSPS2
+	warn(s.MaxClientToSelfDelayBlocks < leastToSelfDelay,
+		"max_client_to_self_delay_blocks: no known client can open with less than %d, and %d is "+
+			"set", leastToSelfDelay, s.MaxClientToSelfDelayBlocks)
+	warn(s.MinOutgoingExpiryDeltaBlocks < leastOutgoingExpiryDelta,
+		"min_outgoing_expiry_delta_blocks: LDK clients refuse payments with less than %d, and %d "+
+			"is set", leastOutgoingExpiryDelta, s.MinOutgoingExpiryDeltaBlocks)
+	warn(s.MinFeeMsat >= s.MinPaymentSizeMsat,
+		"min_payment_size_msat: payments up to %d are refused all the same, since min_fee_msat "+
+			"eats them up", s.MinFeeMsat)
+	return warnings
+}
