@@ -1,17 +1,24 @@
 package wallet
 
 import (
-	"context"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/btcsuite/btcwallet/wtxmgr"
-	"github.com/lightningnetwork/lnd/lnwallet"
-	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
-	"github.com/lightningnetwork/lnd/lnwallet/chanfunding"
+	"github.com/lightningnetwork/lnd/kvdb"
 )
+
+// maxAncestors is how many unconfirmed transactions a coin may stand on, its own included.
+// Nodes relay chains of 25; the rest is room for the spend and for a bump of it.
+const maxAncestors = 20
 
 // Balance is what the wallet has, in satoshis. Confirmed plus Unconfirmed is everything.
 type Balance struct {
@@ -49,141 +56,292 @@ type Utxo struct {
 	LeasedUntil time.Time
 }
 
-// AddressKind chooses the script of an address.
-type AddressKind uint8
+// coin is an unspent output with what decides about its use.
+type coin struct {
+	point    wire.OutPoint
+	value    btcutil.Amount
+	pkScript []byte
+	confs    int32 // 0: in the mempool
 
-// The kinds of addresses.
-const (
-	// Taproot is a BIP 86 address, the default.
-	Taproot AddressKind = iota
+	// trusted: see Utxo. ancestors counts the unconfirmed transactions that it stands on.
+	trusted   bool
+	ancestors int
 
-	// WitnessPubKey is a BIP 84 address, for senders that cannot pay taproot.
-	WitnessPubKey
-)
-
-// Lease is a held output.
-type Lease struct {
-	Outpoint wire.OutPoint
-	ID       wtxmgr.LockID
-	Value    btcutil.Amount
-	Until    time.Time
+	lease *wtxmgr.LockedOutput // nil: free
 }
 
-// SendRequest says what to pay.
-type SendRequest struct {
-	// Address is where to.
-	Address string
+func (c *coin) spendable() bool { return c.trusted && c.lease == nil }
 
-	// Amount is how much, in satoshis; zero with All.
-	Amount btcutil.Amount
+// coins reads all unspent outputs at one moment, in no order.
+func (w *Wallet) coins() ([]coin, error) {
+	var all []coin
+	err := kvdb.View(w.opts.DB, func(tx kvdb.RTx) error {
+		s := newScan(w, tx)
+		free, err := w.base.TxStore.UnspentOutputs(s.ns)
+		if err != nil {
+			return err
+		}
+		for _, credit := range free {
+			c, err := s.coin(credit)
+			if err != nil {
+				return err
+			}
+			all = append(all, c)
+		}
 
-	// All sends everything spendable, the fee taken off.
-	All bool
+		leased, err := s.leased()
+		all = append(all, leased...)
 
-	// FeeRate in sat/vB; 0 means an estimate for ConfTarget.
-	FeeRate chainfee.SatPerVByte
+		return err
+	}, func() { all = nil })
+	if err != nil {
+		return nil, fmt.Errorf("wallet: read coins: %w", err)
+	}
 
-	// ConfTarget in blocks; 0 means 6.
-	ConfTarget uint32
+	return all, nil
+}
 
-	// Label is stored with the transaction.
-	Label string
+// scan reads coins inside of one read transaction.
+type scan struct {
+	wallet *Wallet
+	ns     kvdb.RBucket
+	height int32
+
+	// ancestors remembers, for unconfirmed transactions, the set that they stand on, themselves
+	// included; nil for those that we do not trust.
+	ancestors map[chainhash.Hash]map[chainhash.Hash]bool
+}
+
+func newScan(w *Wallet, tx kvdb.RTx) *scan {
+	return &scan{
+		wallet: w, ns: tx.ReadBucket([]byte(txmgrBucket)), height: w.base.SyncedTo().Height,
+		ancestors: make(map[chainhash.Hash]map[chainhash.Hash]bool),
+	}
+}
+
+func (s *scan) coin(credit wtxmgr.Credit) (coin, error) {
+	c := coin{point: credit.OutPoint, value: credit.Amount, pkScript: credit.PkScript}
+	if credit.Height >= 0 {
+		c.confs = max(1, s.height-credit.Height+1)
+		maturity := int32(s.wallet.opts.Params.CoinbaseMaturity)
+		c.trusted = !credit.FromCoinBase || c.confs >= maturity
+
+		return c, nil
+	}
+	set, err := s.stands(credit.OutPoint.Hash)
+	if err != nil {
+		return coin{}, err
+	}
+	c.ancestors, c.trusted = len(set), set != nil && len(set) <= maxAncestors
+
+	return c, nil
+}
+
+// stands gives the unconfirmed transactions that one stands on, itself included, or nil when one
+// of them is not entirely ours: somebody else could replace it and the coin would be gone.
+func (s *scan) stands(txid chainhash.Hash) (map[chainhash.Hash]bool, error) {
+	if set, ok := s.ancestors[txid]; ok {
+		return set, nil
+	}
+	details, err := s.wallet.base.TxStore.TxDetails(s.ns, &txid)
+	if err != nil {
+		return nil, err
+	}
+	s.ancestors[txid] = nil
+	if details == nil || len(details.Debits) != len(details.MsgTx.TxIn) {
+		return nil, nil
+	}
+
+	set := map[chainhash.Hash]bool{txid: true}
+	for _, in := range details.MsgTx.TxIn {
+		parent := in.PreviousOutPoint.Hash
+		known, err := s.wallet.base.TxStore.TxDetails(s.ns, &parent)
+		if err != nil {
+			return nil, err
+		}
+		if known != nil && known.Block.Height >= 0 {
+			continue
+		}
+		above, err := s.stands(parent)
+		if err != nil || above == nil {
+			return nil, err
+		}
+		for id := range above {
+			set[id] = true
+		}
+		if len(set) > maxAncestors {
+			break
+		}
+	}
+	s.ancestors[txid] = set
+
+	return set, nil
+}
+
+// leased reads the outputs that are held and still unspent.
+func (s *scan) leased() ([]coin, error) {
+	locks, err := s.wallet.base.TxStore.ListLockedOutputs(s.ns)
+	if err != nil {
+		return nil, err
+	}
+
+	var held []coin
+	for _, lock := range locks {
+		hash, index := lock.Outpoint.Hash, lock.Outpoint.Index
+		details, err := s.wallet.base.TxStore.TxDetails(s.ns, &hash)
+		if err != nil {
+			return nil, err
+		}
+		if details == nil || !unspentCredit(details, index) {
+			continue
+		}
+		out := details.MsgTx.TxOut[index]
+		c, err := s.coin(wtxmgr.Credit{
+			OutPoint: lock.Outpoint, BlockMeta: details.Block,
+			Amount: btcutil.Amount(out.Value), PkScript: out.PkScript,
+			FromCoinBase: fromCoinbase(&details.MsgTx),
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.lease = lock
+		held = append(held, c)
+	}
+
+	return held, nil
+}
+
+// unspentCredit says whether an output is ours and unspent, in the mempool too.
+func unspentCredit(details *wtxmgr.TxDetails, index uint32) bool {
+	for _, credit := range details.Credits {
+		if credit.Index == index {
+			return !credit.Spent
+		}
+	}
+
+	return false
+}
+
+func fromCoinbase(tx *wire.MsgTx) bool {
+	return len(tx.TxIn) == 1 && tx.TxIn[0].PreviousOutPoint.Index == wire.MaxPrevOutIndex &&
+		tx.TxIn[0].PreviousOutPoint.Hash == chainhash.Hash{}
 }
 
 // Balance sums the coins.
 func (w *Wallet) Balance() (Balance, error) {
-	return Balance{}, ErrStopped
+	coins, err := w.coins()
+	if err != nil {
+		return Balance{}, err
+	}
+	reserve := w.opts.AnchorReserve()
+
+	var b Balance
+	for i := range coins {
+		c := &coins[i]
+		if c.confs > 0 {
+			b.Confirmed += c.value
+		} else {
+			b.Unconfirmed += c.value
+		}
+		if c.lease != nil {
+			b.Leased += c.value
+		}
+		if c.spendable() {
+			b.Spendable += c.value
+		}
+	}
+	b.Reserved = min(reserve, b.Spendable)
+	b.Spendable -= b.Reserved
+
+	return b, nil
 }
 
 // Utxos lists the unspent outputs, leased ones too, largest first.
 func (w *Wallet) Utxos() ([]Utxo, error) {
-	return nil, ErrStopped
+	coins, err := w.coins()
+	if err != nil {
+		return nil, err
+	}
+
+	utxos := make([]Utxo, 0, len(coins))
+	for i := range coins {
+		c := &coins[i]
+		_, addrs, _, err := txscript.ExtractPkScriptAddrs(c.pkScript, w.opts.Params)
+		if err != nil || len(addrs) != 1 {
+			return nil, fmt.Errorf("wallet: address of %v: %w", c.point, errNoAddress)
+		}
+		u := Utxo{
+			Outpoint: c.point, Address: addrs[0], Value: c.value,
+			Confirmations: int64(c.confs), Trusted: c.trusted,
+		}
+		if c.lease != nil {
+			u.Leased, u.LeasedUntil = true, c.lease.Expiration
+		}
+		utxos = append(utxos, u)
+	}
+	slices.SortFunc(utxos, func(a, b Utxo) int {
+		return cmp.Or(cmp.Compare(b.Value, a.Value), comparePoints(a.Outpoint, b.Outpoint))
+	})
+
+	return utxos, nil
 }
 
-// NewAddress gives a fresh taproot address.
-func (w *Wallet) NewAddress() (btcutil.Address, error) {
-	return nil, ErrStopped
+var errNoAddress = errors.New("the script has no address")
+
+func comparePoints(a, b wire.OutPoint) int {
+	return cmp.Or(bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
 }
 
-// NewAddressOf gives a fresh address of the kind.
-func (w *Wallet) NewAddressOf(kind AddressKind) (btcutil.Address, error) {
-	return nil, ErrStopped
+// concerns says whether a transaction spends from the wallet or pays to it.
+func (w *Wallet) concerns(tx *wire.MsgTx) (bool, error) {
+	for _, out := range tx.TxOut {
+		_, addrs, _, err := txscript.ExtractPkScriptAddrs(out.PkScript, w.opts.Params)
+		if err == nil && len(addrs) == 1 && w.btcw.IsOurAddress(addrs[0]) {
+			return true, nil
+		}
+	}
+
+	ours := false
+	err := kvdb.View(w.opts.DB, func(dbtx kvdb.RTx) error {
+		ns := dbtx.ReadBucket([]byte(txmgrBucket))
+		for _, in := range tx.TxIn {
+			details, err := w.base.TxStore.TxDetails(ns, &in.PreviousOutPoint.Hash)
+			if err != nil {
+				return err
+			}
+			if details == nil {
+				continue
+			}
+			for _, credit := range details.Credits {
+				ours = ours || credit.Index == in.PreviousOutPoint.Index
+			}
+		}
+
+		return nil
+	}, func() { ours = false })
+
+	return ours, err
 }
 
-// SweepScript gives a fresh taproot output script with its internal key, for sweeps and
-// cooperative closes.
-func (w *Wallet) SweepScript() (lnwallet.AddrWithKey, error) {
-	return lnwallet.AddrWithKey{}, ErrStopped
+// allInputsOurs says whether all inputs of a stored transaction are the wallet's.
+func (w *Wallet) allInputsOurs(txid chainhash.Hash) bool {
+	details, err := w.details(txid)
+
+	return err == nil && details != nil && len(details.Debits) == len(details.MsgTx.TxIn)
 }
 
-// Send pays from the wallet and returns the transaction's id once it is stored and broadcast.
-// Errors: ErrAddress, ErrAmount, ErrDust, ErrFeeRate, *FundsError, and what Publish returns.
-func (w *Wallet) Send(ctx context.Context, r SendRequest) (chainhash.Hash, error) {
-	return chainhash.Hash{}, ErrStopped
-}
+// details reads a transaction that the wallet has stored; nil when it has not.
+func (w *Wallet) details(txid chainhash.Hash) (*wtxmgr.TxDetails, error) {
+	var details *wtxmgr.TxDetails
+	err := kvdb.View(w.opts.DB, func(tx kvdb.RTx) error {
+		var err error
+		details, err = w.base.TxStore.TxDetails(tx.ReadBucket([]byte(txmgrBucket)), &txid)
 
-// Bump makes an unconfirmed transaction confirm at feeRate (sat/vB): it replaces it when all of
-// its inputs are ours and signal replacement, else it spends an output of ours in it (CPFP). It
-// returns the id of the new transaction. Errors: ErrUnknownTx, ErrCannotBump, ErrFeeRate,
-// *FundsError.
-func (w *Wallet) Bump(ctx context.Context, txid chainhash.Hash,
-	feeRate chainfee.SatPerVByte) (chainhash.Hash, error) {
+		return err
+	}, func() { details = nil })
+	if err != nil {
+		return nil, fmt.Errorf("wallet: read a transaction: %w", err)
+	}
 
-	return chainhash.Hash{}, ErrStopped
-}
-
-// Publish stores a transaction and broadcasts it through the chain. When the chain refuses it,
-// it is forgotten again and the error says why (lnwallet.ErrDoubleSpend, lnwallet.ErrMempoolFee,
-// and the chain's own error, by errors.Is and errors.As). When the chain cannot be reached it
-// stays stored, the error is the chain's, and it is broadcast at the next connect.
-func (w *Wallet) Publish(tx *wire.MsgTx, label string) error {
-	return ErrStopped
-}
-
-// CanFund says whether an opening of the amount at the fee rate would leave the reserve alone;
-// nil, or a *FundsError. It is a look ahead: Funder decides, under the coin lock.
-func (w *Wallet) CanFund(amount btcutil.Amount, feeRate chainfee.SatPerKWeight) error {
-	return ErrStopped
-}
-
-// AllowUtxo says whether a coin may fund a channel: confirmed and mature, or unconfirmed change
-// of ours within the mempool's chain limits. It fits
-// lnwallet.InitFundingReserveMsg.AllowUtxoForFunding.
-func (w *Wallet) AllowUtxo(u lnwallet.Utxo) bool {
-	return false
-}
-
-// Funder gives the assembler for one opening (lnwallet.InitFundingReserveMsg.ChanFunder): it
-// takes only coins that AllowUtxo allows, confirmed ones first, and refuses with a *FundsError
-// to touch the reserve.
-func (w *Wallet) Funder() chanfunding.Assembler {
-	return nil
-}
-
-// Lease holds outputs of ours under id until the time, or prolongs their lease.
-// Errors: ErrNotOurs, ErrLeased; then none is held.
-func (w *Wallet) Lease(points []wire.OutPoint, id wtxmgr.LockID, until time.Time) error {
-	return ErrStopped
-}
-
-// RenewLeases prolongs leases under the ids that they have; an output whose lease has ended is
-// leased anew under lnwallet's own id. Errors: ErrNotOurs when one has been spent.
-func (w *Wallet) RenewLeases(points []wire.OutPoint, until time.Time) error {
-	return ErrStopped
-}
-
-// Release frees outputs; one that is not leased, spent or unknown is no error.
-func (w *Wallet) Release(points []wire.OutPoint) error {
-	return ErrStopped
-}
-
-// Leases lists the leases that have not ended.
-func (w *Wallet) Leases() ([]Lease, error) {
-	return nil, ErrStopped
-}
-
-// ReleaseStale frees every lease that keep does not claim, and returns them. It is for the
-// start, before the first opening: reservations die with the process, their leases do not.
-func (w *Wallet) ReleaseStale(keep func(wire.OutPoint) bool) ([]wire.OutPoint, error) {
-	return nil, ErrStopped
+	return details, nil
 }

@@ -96,7 +96,7 @@ func Create(db kvdb.Backend, o CreateOptions) ([]string, error) {
 		s.Birthday = o.Birthday
 	}
 
-	raw, err := seal(s, o.Params.Name, o.Passphrase)
+	raw, err := seal(s, o.Params.Name, o.Passphrase, standardCost())
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func ChangePassphrase(db kvdb.Backend, old, next []byte, insecure bool) error {
 	}
 	defer s.clear()
 
-	fresh, err := seal(s, head.Network, next)
+	fresh, err := seal(s, head.Network, next, standardCost())
 	if err != nil {
 		return err
 	}

@@ -29,19 +29,25 @@ const (
 	kdfArgon2id kdfName = "argon2id"
 )
 
-// The cost of one guess of the passphrase: about a quarter second and 64 MiB (the second
-// recommendation of RFC 9106, with the lanes of a small machine).
 const (
-	kdfTime      = 3
-	kdfMemoryKiB = 64 << 10
-	kdfThreads   = 2
-	kdfSaltSize  = 16
+	kdfSaltSize = 16
 
 	// A record that asks for more was not written by us; refuse it before the memory is gone.
 	kdfMaxTime      = 64
 	kdfMaxMemoryKiB = 1 << 20
 	kdfMaxThreads   = 64
 )
+
+// cost is the price of one guess of the passphrase.
+type cost struct {
+	time      uint32
+	memoryKiB uint32
+	threads   uint8
+}
+
+// standardCost is about a quarter second and 64 MiB: the second recommendation of RFC 9106, with
+// the lanes of a small machine.
+func standardCost() cost { return cost{time: 3, memoryKiB: 64 << 10, threads: 2} }
 
 // secret is a byte string that never shows itself.
 type secret []byte
@@ -111,7 +117,7 @@ type body struct {
 }
 
 // seal encodes the secrets for the store. An empty passphrase stores them openly.
-func seal(s *secrets, network string, passphrase []byte) ([]byte, error) {
+func seal(s *secrets, network string, passphrase []byte, price cost) ([]byte, error) {
 	plain, err := json.Marshal(body{
 		V: recordVersion, Entropy: s.Entropy, WalletPassword: s.WalletPassword,
 		BirthdayUnixSecs: s.Birthday.Unix(), Restored: s.Restored,
@@ -123,8 +129,8 @@ func seal(s *secrets, network string, passphrase []byte) ([]byte, error) {
 
 	head := header{V: recordVersion, Network: network, Kdf: kdfNone}
 	if len(passphrase) > 0 {
-		head.Kdf, head.Time, head.MemoryKiB = kdfArgon2id, kdfTime, kdfMemoryKiB
-		head.Threads, head.Salt = kdfThreads, randomBytes(kdfSaltSize)
+		head.Kdf, head.Time, head.MemoryKiB = kdfArgon2id, price.time, price.memoryKiB
+		head.Threads, head.Salt = price.threads, randomBytes(kdfSaltSize)
 		head.Nonce = randomBytes(chacha20poly1305.NonceSizeX)
 	}
 	open, err := json.Marshal(head)

@@ -1,6 +1,9 @@
 package wallet
 
 import (
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -31,7 +34,9 @@ type ring struct {
 
 // family is the key at m/1017'/coin'/family'/0 with its counter.
 type family struct {
-	branch *hdkeychain.ExtendedKey // its public key is computed already: read-only
+	key   btcec.ModNScalar // read-only, as are pub and chain
+	pub   [btcec.PubKeyBytesLenCompressed]byte
+	chain []byte
 
 	mu    sync.Mutex
 	next  uint32 // guarded by mu; the next index to hand out
@@ -115,15 +120,25 @@ func (r *ring) open(f keychain.KeyFamily) (*family, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wallet: derive key family %d: %w", f, err)
 	}
-	// The public key is cached inside; after this no derivation writes to branch.
-	if _, err := branch.Derive(0); err != nil {
+	defer branch.Zero()
+	made, err := newFamily(branch)
+	if err != nil {
 		return nil, fmt.Errorf("wallet: derive key family %d: %w", f, err)
 	}
-
-	made := &family{branch: branch}
 	r.families[f] = made
 
 	return made, nil
+}
+
+func newFamily(branch *hdkeychain.ExtendedKey) (*family, error) {
+	key, err := branch.ECPrivKey()
+	if err != nil {
+		return nil, err
+	}
+	f := &family{key: key.Key, chain: branch.ChainCode()}
+	copy(f.pub[:], key.PubKey().SerializeCompressed())
+
+	return f, nil
 }
 
 // privKey derives the private key of a locator.
@@ -136,22 +151,32 @@ func (r *ring) privKey(loc keychain.KeyLocator) (*btcec.PrivateKey, error) {
 	return f.privKey(loc.Index)
 }
 
+// privKey derives a child of the branch by BIP 32. hdkeychain would compute the public key with
+// every child, which is nearly all of the cost, and signing does not need it.
 func (f *family) privKey(index uint32) (*btcec.PrivateKey, error) {
 	if index >= hdkeychain.HardenedKeyStart {
 		return nil, fmt.Errorf("wallet: key index %d is out of range", index)
 	}
-	child, err := f.branch.Derive(index)
-	if err != nil {
-		return nil, fmt.Errorf("wallet: derive key index %d: %w", index, err)
-	}
-	defer child.Zero()
 
-	key, err := child.ECPrivKey()
-	if err != nil {
-		return nil, fmt.Errorf("wallet: derive key index %d: %w", index, err)
+	// BIP 32: "let I = HMAC-SHA512(Key = cpar, Data = serP(point(kpar)) || ser32(i))"
+	mac := hmac.New(sha512.New, f.chain)
+	mac.Write(f.pub[:])
+	mac.Write(binary.BigEndian.AppendUint32(nil, index))
+	sum := mac.Sum(nil)
+	defer clear(sum)
+
+	// BIP 32: "In case parse256(IL) >= n or ki = 0, the resulting key is invalid"
+	var child btcec.PrivateKey
+	if overflow := child.Key.SetByteSlice(sum[:32]); overflow {
+		return nil, fmt.Errorf("wallet: derive key index %d: %w", index,
+			hdkeychain.ErrInvalidChild)
+	}
+	if child.Key.Add(&f.key).IsZero() {
+		return nil, fmt.Errorf("wallet: derive key index %d: %w", index,
+			hdkeychain.ErrInvalidChild)
 	}
 
-	return key, nil
+	return &child, nil
 }
 
 // DeriveNextKey hands out a key of the family that was never handed out before, and never will

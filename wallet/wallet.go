@@ -2,12 +2,18 @@ package wallet
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/wire"
 	btcwchain "github.com/btcsuite/btcwallet/chain"
+	base "github.com/btcsuite/btcwallet/wallet"
+	"github.com/lightningnetwork/lnd/blockcache"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/input"
@@ -16,6 +22,19 @@ import (
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwallet/btcwallet"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
+
+	"github.com/inletlsp/inlet/chain"
+)
+
+const (
+	// defaultRecoveryWindow is lnd's: so many unused addresses in a row end a search.
+	defaultRecoveryWindow = 250
+
+	// defaultMaxFeeRate is what nobody pays on purpose, in sat/vB.
+	defaultMaxFeeRate chainfee.SatPerVByte = 1000
+
+	// blockCacheSize is in bytes; lnd's callers of the wallet read few blocks.
+	blockCacheSize = 8 << 20
 )
 
 // Chain is what the wallet needs of the chain; chain.Source fills it. It has been started before
@@ -29,6 +48,9 @@ type Chain interface {
 
 	// Fees estimates fee rates; it has been started.
 	Fees() chainfee.Estimator
+
+	// Blocks reads the chain for lnwallet.
+	Blocks() chain.Blocks
 
 	// Broadcast publishes a transaction; nil also when it is known or confirmed already.
 	Broadcast(tx *wire.MsgTx, label string) error
@@ -51,16 +73,16 @@ type Options struct {
 	// Chain is the started chain source.
 	Chain Chain
 
-	// Channels is where lnwallet writes new channels. Nil is allowed for a wallet that never opens
-	// one; Lightning is then nil.
+	// Channels is where lnwallet writes new channels. Nil is allowed for a wallet that never
+	// opens one.
 	Channels *channeldb.ChannelStateDB
 
 	// RecoveryWindow is how many unused addresses in a row end the search after a restore.
 	// 0 means 250.
 	RecoveryWindow uint32
 
-	// AnchorReserve is how much is kept back for fee bumps now. Nil means nothing. It is called
-	// with no lock held that the wallet's callers know of, and must not call the wallet.
+	// AnchorReserve is how much is kept back for fee bumps now. Nil means nothing. It is asked
+	// at every opening and send, so it should answer from memory, and must not call the wallet.
 	AnchorReserve func() btcutil.Amount
 
 	// MaxFeeRate bounds every fee rate that the wallet pays, in sat/vB. 0 means 1000.
@@ -72,64 +94,235 @@ type Options struct {
 
 // Wallet is an open wallet. All its methods may be called from several goroutines.
 type Wallet struct {
-	log *slog.Logger
+	opts Options
+	log  *slog.Logger
+
+	ring    *ring
+	node    *keychain.PrivKeyECDH
+	signer  *signer
+	derived secret // what DeriveSecret expands
+
+	base      *base.Wallet
+	btcw      *btcwallet.BtcWallet
+	lightning *lnwallet.LightningWallet
+	source    *source
+
+	// spend is held while coins are chosen and leased, so that the reserve is checked against
+	// what is really left. lnwallet's own lock is taken inside of it.
+	spend sync.Mutex
+
+	ready chan struct{} // closed when the first sync has been processed
+	once  sync.Once     // closes ready
+
+	life  sync.Mutex
+	state lifeState // guarded by life
 }
+
+type lifeState uint8
+
+const (
+	stateOpen lifeState = iota
+	stateRunning
+	stateStopped
+)
 
 // Open unlocks the stored seed and puts the wallet together; it starts no goroutine that Stop
 // does not end. Errors: ErrMissing, ErrWrongPassphrase, ErrPassphraseNeeded, ErrNotEncrypted,
 // ErrPassphraseRule, ErrWrongNetwork, ErrNewer, ErrDamaged.
 func Open(opts Options) (*Wallet, error) {
-	return nil, ErrMissing
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.AnchorReserve == nil {
+		opts.AnchorReserve = func() btcutil.Amount { return 0 }
+	}
+	if opts.MaxFeeRate == 0 {
+		opts.MaxFeeRate = defaultMaxFeeRate
+	}
+
+	raw, err := readRecord(opts.DB)
+	if err != nil {
+		return nil, err
+	}
+	s, err := unseal(raw, opts.Params.Name, opts.Passphrase, opts.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	defer s.clear()
+	opts.Passphrase = nil
+
+	w := &Wallet{opts: opts, log: opts.Log, ready: make(chan struct{})}
+	if err := w.deriveKeys(s); err != nil {
+		return nil, err
+	}
+	if err := w.compose(s); err != nil {
+		return nil, err
+	}
+
+	return w, nil
+}
+
+// deriveKeys makes everything that needs the seed itself.
+func (w *Wallet) deriveKeys(s *secrets) error {
+	var err error
+	if w.ring, err = newRing(w.opts.DB, s.Entropy, w.opts.Params); err != nil {
+		return err
+	}
+	key, err := w.ring.privKey(keychain.KeyLocator{Family: keychain.KeyFamilyNodeKey})
+	if err != nil {
+		return err
+	}
+	w.node = &keychain.PrivKeyECDH{PrivKey: key}
+
+	w.derived, err = hkdf.Extract(sha256.New, s.Entropy, []byte("inlet: derived secrets"))
+	if err != nil {
+		return fmt.Errorf("wallet: derive secrets: %w", err)
+	}
+
+	return nil
+}
+
+// compose puts btcwallet and lnwallet on top of the store.
+func (w *Wallet) compose(s *secrets) error {
+	window := uint32(0)
+	pending, err := restorePending(w.opts.DB)
+	if err != nil {
+		return err
+	}
+	if pending {
+		window = defaultRecoveryWindow
+		if w.opts.RecoveryWindow > 0 {
+			window = w.opts.RecoveryWindow
+		}
+		w.log.Info("searching the chain for the coins of a restored seed",
+			"birthday", s.Birthday, "window", window)
+	}
+
+	w.base, err = openBase(w.opts.DB, s.WalletPassword, w.opts.Params, window)
+	if err != nil {
+		return err
+	}
+	w.source = newSource(w.opts.Chain, w.log)
+	w.source.ours = w.allInputsOurs
+	w.source.synced = func() { w.onSynced(pending) }
+
+	w.btcw, err = btcwallet.New(btcwallet.Config{
+		Wallet: w.base, ChainSource: w.source, NetParams: w.opts.Params,
+		CoinType: coinType(w.opts.Params),
+	}, blockcache.NewBlockCache(blockCacheSize))
+	if err != nil {
+		return fmt.Errorf("wallet: open btcwallet: %w", err)
+	}
+	w.signer = newSigner(w.ring, w.base, w.btcw, w.opts.Params)
+
+	w.lightning, err = lnwallet.NewLightningWallet(lnwallet.Config{
+		Database: w.opts.Channels, Notifier: w.opts.Chain.Notifier(), SecretKeyRing: w.ring,
+		WalletController: &controller{BtcWallet: w.btcw, wallet: w}, Signer: w.signer,
+		FeeEstimator: w.opts.Chain.Fees(), ChainIO: w.opts.Chain.Blocks(),
+		NetParams: *w.opts.Params, CoinSelectionStrategy: base.CoinSelectionLargest,
+	})
+	if err != nil {
+		return fmt.Errorf("wallet: open lnwallet: %w", err)
+	}
+
+	return nil
 }
 
 // Start connects the wallet to the chain and begins to sync; it does not wait for the end of
-// the sync (see Synced).
+// the sync (see Ready). After Stop it fails with ErrStopped.
 func (w *Wallet) Start(ctx context.Context) error {
-	return ErrStopped
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("wallet: start: %w", err)
+	}
+	w.life.Lock()
+	defer w.life.Unlock()
+	if w.state != stateOpen {
+		return fmt.Errorf("wallet: start: %w", ErrStopped)
+	}
+	if err := w.lightning.Startup(); err != nil {
+		return fmt.Errorf("wallet: start: %w", err)
+	}
+	w.state = stateRunning
+
+	return nil
 }
 
 // Stop ends all that Open and Start began. It may be called twice, and without Start.
 func (w *Wallet) Stop() error {
-	return nil
+	w.life.Lock()
+	defer w.life.Unlock()
+	if w.state == stateStopped {
+		return nil
+	}
+	w.state = stateStopped
+
+	return w.lightning.Shutdown()
 }
 
-// Synced says whether the wallet has seen the chain to its tip.
+func (w *Wallet) running() bool {
+	w.life.Lock()
+	defer w.life.Unlock()
+
+	return w.state == stateRunning
+}
+
+// onSynced runs after each sync, the first one and those after a lost connection.
+func (w *Wallet) onSynced(restoring bool) {
+	w.once.Do(func() {
+		if restoring {
+			if err := restoreDone(w.opts.DB); err != nil {
+				w.log.Error("the next start searches the chain again", "err", err)
+			}
+		}
+		w.log.Info("wallet is synced", "height", w.base.SyncedTo().Height)
+		close(w.ready)
+	})
+}
+
+// Ready is closed when the wallet has seen the chain up to the tip for the first time since
+// Start. Until then the balance may lack coins.
+func (w *Wallet) Ready() <-chan struct{} { return w.ready }
+
+// Synced says whether the wallet has seen the chain to its tip now.
 func (w *Wallet) Synced() bool {
-	return false
+	if !w.running() || !w.base.ChainSynced() {
+		return false
+	}
+	_, height, err := w.opts.Chain.Blocks().GetBestBlock()
+
+	return err == nil && w.base.SyncedTo().Height >= height
 }
 
 // KeyRing gives keys at lnd's paths without a wallet write per key.
-func (w *Wallet) KeyRing() keychain.SecretKeyRing {
-	return nil
-}
+func (w *Wallet) KeyRing() keychain.SecretKeyRing { return w.ring }
 
 // NodeKey is the node's identity (family 6, index 0), held in memory for brontide and sphinx.
-func (w *Wallet) NodeKey() *keychain.PrivKeyECDH {
-	return nil
-}
+func (w *Wallet) NodeKey() *keychain.PrivKeyECDH { return w.node }
 
 // Signer signs for channel keys from memory and for coins through btcwallet.
-func (w *Wallet) Signer() input.Signer {
-	return nil
-}
+func (w *Wallet) Signer() input.Signer { return w.signer }
 
-// Controller is the btcwallet underneath, for lnd's subsystems that want it as BlockChainIO.
-// Transactions are published through Publish or Lightning, never through it.
-func (w *Wallet) Controller() *btcwallet.BtcWallet {
-	return nil
-}
+// Controller is the btcwallet underneath. Transactions are published through Publish or
+// Lightning, and signed with Signer; never through it.
+func (w *Wallet) Controller() *btcwallet.BtcWallet { return w.btcw }
 
 // Lightning is lnwallet's wallet, which makes channel reservations. Start starts it.
-func (w *Wallet) Lightning() *lnwallet.LightningWallet {
-	return nil
-}
+func (w *Wallet) Lightning() *lnwallet.LightningWallet { return w.lightning }
 
 // DeriveSecret gives a 32-byte secret that depends on the seed and the purpose only.
 func (w *Wallet) DeriveSecret(purpose string) [32]byte {
-	return [32]byte{}
+	out, err := hkdf.Expand(sha256.New, w.derived, purpose, sha256.Size)
+	if err != nil {
+		// RFC 5869: only more than 255 blocks can fail, and this is one.
+		panic("wallet: HKDF of one block failed: " + err.Error())
+	}
+
+	return [32]byte(out)
 }
 
 // WarmKeys derives what the first channel opening will need, so that it is as fast as the rest.
 func (w *Wallet) WarmKeys() error {
-	return nil
+	return w.ring.warm(keychain.KeyFamilyMultiSig, keychain.KeyFamilyRevocationBase,
+		keychain.KeyFamilyHtlcBase, keychain.KeyFamilyPaymentBase, keychain.KeyFamilyDelayBase,
+		keychain.KeyFamilyRevocationRoot)
 }
