@@ -2,6 +2,7 @@ package chanfactory
 
 import (
 	"net"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil"
@@ -9,6 +10,7 @@ import (
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/htlcswitch"
 	"github.com/lightningnetwork/lnd/lnwallet"
+	"github.com/lightningnetwork/lnd/lnwallet/chanfunding"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory/funding"
@@ -48,10 +50,12 @@ type Court interface {
 
 // Links is the node's set of live channel links.
 type Links interface {
-	// Ready is called when channel_ready has gone both ways. It makes the
-	// link, or hands a live link's channel the next revocation point of a
-	// re-sent channel_ready. The channel handed in is a fresh copy from the
-	// store; it is the link's alone from here on.
+	// Ready is called when channel_ready has gone both ways. It stores the
+	// peer's next revocation point and makes the link, which needs no
+	// channel_reestablish: either the channel is as old as the connection, or
+	// the node sent channel_reestablish when the connection began. A link that
+	// is live already gets the next revocation point. The channel handed in is
+	// a fresh copy from the store; it is the link's alone from here on.
 	Ready(p Peer, ch *channeldb.OpenChannel, m *lnwire.ChannelReady) error
 	// Find returns the live link of a channel and the channel that it drives.
 	// The factory writes to a channel that has a live link only inside the
@@ -66,13 +70,17 @@ type Links interface {
 	Remove(lnwire.ChannelID)
 }
 
-// Coins keeps the wallet's coins away from other spends.
+// Coins is the wallet's stock as far as openings touch it; *wallet.Wallet has this shape.
 type Coins interface {
-	// Lease renews the lease that lnwallet took on the coin (same lock id) for
-	// at least ten minutes from now, or takes it anew after a restart.
-	Lease(wire.OutPoint) error
-	// Release gives the coin back; one that is not leased is fine.
-	Release(wire.OutPoint) error
+	// Funder gives the assembler for one opening: it picks the coins and leases them.
+	Funder() chanfunding.Assembler
+	// RenewLeases prolongs leases, or takes them again when they have ended. An error when one
+	// of the coins has been spent.
+	RenewLeases(points []wire.OutPoint, until time.Time) error
+	// Release gives coins back; one that is not leased, spent or unknown is no error.
+	Release(points []wire.OutPoint) error
+	// ReleaseStale gives back every leased coin that keep does not claim.
+	ReleaseStale(keep func(wire.OutPoint) bool) ([]wire.OutPoint, error)
 }
 
 // Acceptor decides on channels that peers propose.

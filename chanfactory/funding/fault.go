@@ -1,5 +1,7 @@
 package funding
 
+import "strings"
+
 // Fault says who made an opening fail, and so who should pay for it.
 type Fault uint8
 
@@ -9,15 +11,15 @@ const (
 	PeerRefused Fault = iota + 1
 	// PeerGone: the connection ended.
 	PeerGone
-	// PeerTerms: the peer's accept_channel or signature is not acceptable.
+	// PeerTerms: what the peer sent is not acceptable.
 	PeerTerms
-	// Ours: our wallet, store or policy.
+	// Ours: our wallet, store or policy, or our caller changed its mind.
 	Ours
 	// Timeout: the peer went silent.
 	Timeout
 )
 
-// String names the fault in one or two words.
+// String names the fault.
 func (f Fault) String() string {
 	switch f {
 	case PeerRefused:
@@ -32,4 +34,20 @@ func (f Fault) String() string {
 		return "timeout"
 	}
 	return "unknown"
+}
+
+// maxPeerText is how much of a peer's words is kept, in bytes.
+const maxPeerText = 256
+
+// Printable makes a peer's words safe for a log and a screen: printable ASCII, cut short.
+func Printable(data []byte) string {
+	if len(data) > maxPeerText {
+		data = data[:maxPeerText]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, string(data))
 }
