@@ -229,3 +229,17 @@ func TestQuestionShowsWhatAnInvoiceAsksFor(t *testing.T) {
 	require.Contains(t, text, nodeKey)
 	require.Contains(t, text, "2,000,000 sat")
 }
+
+func TestLongLinesAreRefused(t *testing.T) {
+	c := newCLI(t)
+	c.app.terminal = true
+	c.app.stdin = strings.NewReader(strings.Repeat("y", maxLineBytes+1))
+	require.Equal(t, exitError, c.run(t, "wallet", "send", "a", "5"))
+	require.Contains(t, c.stderr.String(), "too long")
+	require.Empty(t, c.node.Requests())
+
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("x", maxLineBytes+1)), 0o600))
+	_, err := passphraseOfFile(path)
+	require.ErrorContains(t, err, "right file")
+}

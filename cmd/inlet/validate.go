@@ -119,7 +119,7 @@ func (c Config) checkIdentity() error {
 func (c Config) checkAddresses() error {
 	var errs []error
 	if err := api.CheckListen(c.AdminListen); err != nil {
-		errs = append(errs, fmt.Errorf("admin_listen: %w", err))
+		errs = append(errs, err) // it names the key
 	}
 	_, adminPort, _ := net.SplitHostPort(c.AdminListen)
 	for _, addr := range c.Listen {

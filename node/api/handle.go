@@ -217,8 +217,10 @@ func (s *Server) linger(w http.ResponseWriter, answer any) error {
 
 // whileStopping explains a call that was cut short by the stop of the node.
 func (s *Server) whileStopping(ctx context.Context, err error) error {
-	base, ok := ctx.Value(http.ServerContextKey).(*http.Server)
-	if !ok || !errors.Is(err, context.Canceled) || base.BaseContext(nil).Err() == nil {
+	// Run has ended only if the context that all calls share has: else it was this caller.
+	server, ok := ctx.Value(http.ServerContextKey).(*http.Server)
+	if !ok || server.BaseContext == nil || !errors.Is(err, context.Canceled) ||
+		server.BaseContext(nil).Err() == nil {
 		return err
 	}
 	return &Error{
