@@ -1,0 +1,184 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/chainntnfs"
+
+	"github.com/inletlsp/inlet/chain/rpc"
+)
+
+// errMoved means that the backend's chain changed while it was being read.
+var errMoved = errors.New("chain: the best block changed meanwhile")
+
+// follower keeps view and notifications at the backend's best block. Only the goroutine that
+// serves the link uses it.
+type follower struct {
+	view   *view
+	txs    *chainntnfs.TxNotifier
+	onTip  func(*wire.MsgBlock) // called after each block that was connected
+	blocks *blockReader
+	log    *slog.Logger
+}
+
+// newFollower starts at the backend's best block.
+func newFollower(ctx context.Context, node rpc.Node, hints HintCache) (*follower, error) {
+	info, err := node.ChainInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := chainhash.NewHashFromStr(info.BestBlockHash)
+	if err != nil {
+		return nil, fmt.Errorf("chain: best block: %w", err)
+	}
+	header, err := node.Header(ctx, *hash)
+	if err != nil {
+		return nil, err
+	}
+	return &follower{
+		view: newView(block{info.Blocks, *hash, header}),
+		txs: chainntnfs.NewTxNotifier(uint32(info.Blocks), chainntnfs.ReorgSafetyLimit,
+			hints, hints),
+	}, nil
+}
+
+// progress is how far the backend is.
+type progress struct {
+	height  int32 // of its best block
+	loading bool  // it knows of more than it has, or of too little
+}
+
+// catchUp follows the chain to the backend's best block.
+func (f *follower) catchUp(ctx context.Context, node rpc.Node) (progress, error) {
+	for {
+		info, err := node.ChainInfo(ctx)
+		if err != nil {
+			return progress{}, err
+		}
+		p := progress{
+			height:  info.Blocks,
+			loading: info.InitialBlockDownload || info.Headers > info.Blocks,
+		}
+		if info.BestBlockHash == f.view.best().hash.String() {
+			return p, nil
+		}
+		behind, err := f.behind(ctx, node, info.Blocks)
+		if err != nil {
+			return p, err
+		}
+		if behind {
+			p.loading = true
+			return p, nil
+		}
+		err = f.walk(ctx, node, info.Blocks)
+		if err != nil && !errors.Is(err, errMoved) {
+			return p, err
+		}
+	}
+}
+
+// behind tells whether the backend has lost blocks that we have seen, as a crash or a new data
+// directory does. It will get them back; to follow it down would undo confirmations for nothing.
+func (f *follower) behind(ctx context.Context, node rpc.Node, height int32) (bool, error) {
+	tip := f.view.best()
+	if height >= tip.height {
+		return false, nil
+	}
+	_, err := node.Header(ctx, tip.hash)
+	if isRefusal(err) {
+		return true, nil
+	}
+	return false, err
+}
+
+// walk goes back to the last block that the backend has, too, and from there up to height.
+func (f *follower) walk(ctx context.Context, node rpc.Node, height int32) error {
+	for {
+		tip := f.view.best()
+		if tip.height <= height {
+			hash, err := node.BlockHash(ctx, int64(tip.height))
+			if isRefusal(err) {
+				return errMoved
+			}
+			if err != nil {
+				return err
+			}
+			if hash == tip.hash {
+				break
+			}
+		}
+		if err := f.disconnect(ctx, node, tip); err != nil {
+			return err
+		}
+	}
+	for next := f.view.best().height + 1; next <= height; next++ {
+		if err := f.connect(ctx, node, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *follower) disconnect(ctx context.Context, node rpc.Node, tip block) error {
+	if tip.height == 0 {
+		return errors.New("chain: the backend has another genesis block")
+	}
+	prev, ok := f.view.at(tip.height - 1)
+	if !ok {
+		header, err := node.Header(ctx, tip.header.PrevBlock)
+		if err != nil {
+			return fmt.Errorf("chain: leave block %d: %w", tip.height, err)
+		}
+		prev = block{tip.height - 1, tip.header.PrevBlock, header}
+	}
+	if err := f.txs.DisconnectTip(uint32(tip.height)); err != nil {
+		return fmt.Errorf("chain: disconnect block %d: %w", tip.height, err)
+	}
+	f.view.disconnect(prev)
+	f.log.Info("block disconnected", "height", tip.height, "hash", tip.hash)
+	return nil
+}
+
+func (f *follower) connect(ctx context.Context, node rpc.Node, height int32) error {
+	hash, err := node.BlockHash(ctx, int64(height))
+	if isRefusal(err) {
+		return errMoved
+	}
+	if err != nil {
+		return err
+	}
+	full, err := f.blocks.fetch(ctx, node, hash)
+	if err != nil {
+		return err
+	}
+	if full.Header.PrevBlock != f.view.best().hash {
+		return errMoved
+	}
+	if err := f.txs.ConnectTip(btcutil.NewBlock(full), uint32(height)); err != nil {
+		return fmt.Errorf("chain: connect block %d: %w", height, err)
+	}
+	f.view.advance(block{height, hash, &full.Header})
+	// Confirmations and spends are in their channels before the block is announced: lnd's
+	// arbitrators look for them when they hear of the block, and would miss them.
+	if err := f.txs.NotifyHeight(uint32(height)); err != nil {
+		return fmt.Errorf("chain: notify block %d: %w", height, err)
+	}
+	f.onTip(full)
+	f.view.announce()
+	f.log.Debug("block connected", "height", height, "hash", hash,
+		"age_seconds", int(time.Since(full.Header.Timestamp).Seconds()))
+	return nil
+}
+
+// isRefusal tells the backend's "no" from the lack of an answer.
+func isRefusal(err error) bool {
+	var refusal *rpc.Error
+	return errors.As(err, &refusal) && refusal.Code != rpc.CodeInWarmup
+}
