@@ -40,14 +40,19 @@ func unnegotiated(kind lnwire.MessageType) bool {
 // decode parses what a peer sent. It returns nil without an error for what must
 // be ignored, ErrUnknownMessage and ErrMalformed else. The result shares no
 // memory with raw.
-func decode(raw []byte) (msg lnwire.Message, err error) {
-	// A parser's bug must cost the connection of who found it, not the node.
+func decode(raw []byte) (lnwire.Message, error) {
+	return guarded(func() (lnwire.Message, error) { return parse(raw) })
+}
+
+// guarded makes a parser's bug cost the connection of who found it, and not the
+// node.
+func guarded(parse func() (lnwire.Message, error)) (msg lnwire.Message, err error) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			msg, err = nil, fmt.Errorf("%w: parser failed: %v", ErrMalformed, bug)
 		}
 	}()
-	return parse(raw)
+	return parse()
 }
 
 func parse(raw []byte) (lnwire.Message, error) {
@@ -57,6 +62,9 @@ func parse(raw []byte) (lnwire.Message, error) {
 	}
 	if unnegotiated(kind) {
 		return nil, unknown(kind)
+	}
+	if kind == lnwire.MsgCommitSig && !signaturesFit(raw) {
+		return nil, fmt.Errorf("%w: commitment_signed is cut off", ErrMalformed)
 	}
 	msg, err := lnwire.ReadMessage(bytes.NewReader(raw), 0)
 	var without *lnwire.UnknownMessage
@@ -69,6 +77,19 @@ func parse(raw []byte) (lnwire.Message, error) {
 		return nil, fmt.Errorf("%w: type %d: %w", ErrMalformed, kind, err)
 	}
 	return msg, nil
+}
+
+// signaturesFit says that a commitment_signed has as many signatures as it
+// claims: lnwire makes room for them, up to 4.7 MB, before it looks.
+func signaturesFit(raw []byte) bool {
+	const (
+		signature = 64
+		count     = lnwire.MessageTypeSize + len(lnwire.ChannelID{}) + signature
+	)
+	if len(raw) < count+2 {
+		return false
+	}
+	return len(raw)-count-2 >= signature*int(binary.BigEndian.Uint16(raw[count:]))
 }
 
 // unknown is what a message of an unknown type means.

@@ -93,7 +93,7 @@ func (m *Manager) dialNow(
 	defer cancel()
 	socket, err := m.cfg.Dial(dialCtx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("peer: dial %s: %w", addr, because(ctx, err))
+		return nil, fmt.Errorf("peer: dial %s: %w", addr, because(dialCtx, err))
 	}
 	return m.establish(ctx, socket, node)
 }

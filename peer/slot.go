@@ -26,8 +26,10 @@ type slot struct {
 	// conn is the connection that the Handler knows of: from before Connected to
 	// after Disconnected.
 	conn *Conn
-	// claims is how many connections are in claim, and newest the highest id that
-	// was: of several that wait for the old one to end, only the last goes on.
+	// claims is how many connections are in claim, and newest the highest id of an
+	// inbound one that was: of several that wait for the old one to end, only the
+	// last goes on. We dial one at a time, and whether that one stays is the rule
+	// of claim to say, else both nodes could drop their own dial for the other's.
 	claims int
 	newest uint64
 	// dialing is our dial to this node, one at a time.
@@ -179,7 +181,9 @@ func (m *Manager) join(c *Conn) {
 	defer m.mu.Unlock()
 	s := m.slot(c.pub)
 	s.claims++
-	s.newest = max(s.newest, c.id)
+	if c.inbound {
+		s.newest = max(s.newest, c.id)
+	}
 }
 
 func (m *Manager) leave(c *Conn) {
@@ -240,7 +244,7 @@ func (m *Manager) ask(c *Conn) (old *Conn, inbound []*Conn, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.slot(c.pub)
-	if c.id < s.newest {
+	if c.inbound && c.id < s.newest {
 		return nil, nil, ErrReplaced
 	}
 	if s.conn != nil {
