@@ -66,7 +66,7 @@ func TestStopWhileBusy(t *testing.T) {
 			}
 		}
 		require.Equal(t, connected, gone)
-		require.ErrorIs(t, a.lastEnd(), ErrStopped)
+		require.ElementsMatch(t, []error{ErrReplaced, ErrStopped, ErrStopped}, a.ends)
 		_, err = n.dial(t.Context(), "tcp", "a:1")
 		require.Error(t, err, "the listener is closed")
 		a.Keep(key(testKey(18).PubKey()), []string{"x:1"})
