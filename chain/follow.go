@@ -84,18 +84,47 @@ func (f *follower) catchUp(ctx context.Context, node rpc.Node) (progress, error)
 	}
 }
 
-// behind tells whether the backend has lost blocks that we have seen, as a crash or a new data
-// directory does. It will get them back; to follow it down would undo confirmations for nothing.
+// behind tells whether the backend has fewer blocks than we have seen, but no other ones. A crash,
+// or a new data directory, does that. It will get them back; to follow it down would undo
+// confirmations for nothing.
 func (f *follower) behind(ctx context.Context, node rpc.Node, height int32) (bool, error) {
-	tip := f.view.best()
-	if height >= tip.height {
+	if height >= f.view.best().height {
 		return false, nil
 	}
-	_, err := node.Header(ctx, tip.hash)
+	ours, err := f.hashAt(ctx, node, height)
 	if isRefusal(err) {
-		return true, nil
+		return true, nil // it knows nothing of our blocks
 	}
-	return false, err
+	if err != nil {
+		return false, err
+	}
+	theirs, err := node.BlockHash(ctx, int64(height))
+	if err != nil {
+		return false, err
+	}
+	return ours == theirs, nil
+}
+
+// hashAt is the hash of our block at height, from the backend when it is not remembered.
+func (f *follower) hashAt(ctx context.Context, node rpc.Node,
+	height int32) (chainhash.Hash, error) {
+
+	at := f.view.best()
+	for at.height > height {
+		if b, ok := f.view.at(at.height - 1); ok {
+			at = b
+			continue
+		}
+		if at.header == nil {
+			header, err := node.Header(ctx, at.hash)
+			if err != nil {
+				return chainhash.Hash{}, err
+			}
+			at.header = header
+		}
+		at = block{height: at.height - 1, hash: at.header.PrevBlock}
+	}
+	return at.hash, nil
 }
 
 // walk goes back to the last block that the backend has, too, and from there up to height.

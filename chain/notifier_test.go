@@ -3,6 +3,7 @@ package chain_test
 import (
 	"testing"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/stretchr/testify/require"
 )

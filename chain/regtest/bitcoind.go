@@ -130,6 +130,10 @@ func (b *Bitcoind) mineTo(ctx context.Context, n int,
 	return b.RPC().Generate(ctx, "generatetoaddress", n, addr.EncodeAddress())
 }
 
+func (b *Bitcoind) mineEmpty(ctx context.Context, n int) ([]chainhash.Hash, error) {
+	return mineFromTemplate(ctx, b.RPC(), n, b.miner.addr, true)
+}
+
 func (b *Bitcoind) connect(ctx context.Context, addr string) error {
 	return b.RPC().Call(ctx, "addnode", nil, addr, "onetry")
 }

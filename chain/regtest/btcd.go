@@ -168,7 +168,11 @@ func (b *Btcd) generate(ctx context.Context, n int) ([]chainhash.Hash, error) {
 func (b *Btcd) mineTo(ctx context.Context, n int,
 	addr btcutil.Address) ([]chainhash.Hash, error) {
 
-	return mineFromTemplate(ctx, b.RPC(), n, addr)
+	return mineFromTemplate(ctx, b.RPC(), n, addr, false)
+}
+
+func (b *Btcd) mineEmpty(ctx context.Context, n int) ([]chainhash.Hash, error) {
+	return mineFromTemplate(ctx, b.RPC(), n, b.miner.addr, true)
 }
 
 func (b *Btcd) connect(ctx context.Context, addr string) error {

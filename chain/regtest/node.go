@@ -36,6 +36,7 @@ type program interface {
 	dial(ctx context.Context) (rpc.Client, error)
 	generate(ctx context.Context, n int) ([]chainhash.Hash, error)
 	mineTo(ctx context.Context, n int, addr btcutil.Address) ([]chainhash.Hash, error)
+	mineEmpty(ctx context.Context, n int) ([]chainhash.Hash, error)
 	connect(ctx context.Context, addr string) error
 }
 
@@ -277,6 +278,15 @@ func (n *node) MineTo(blocks int, addr btcutil.Address) ([]chainhash.Hash, error
 	ctx, cancel := requestContext()
 	defer cancel()
 	return n.program.mineTo(ctx, blocks, addr)
+}
+
+// MineEmpty implements Regtest.
+func (n *node) MineEmpty(blocks int) ([]chainhash.Hash, error) {
+	n.mineMu.Lock()
+	defer n.mineMu.Unlock()
+	ctx, cancel := requestContext()
+	defer cancel()
+	return n.program.mineEmpty(ctx, blocks)
 }
 
 // Fund implements Regtest.

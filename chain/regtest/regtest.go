@@ -19,6 +19,9 @@ type Regtest interface {
 	// MineTo makes n blocks whose subsidy goes to addr.
 	MineTo(n int, addr btcutil.Address) ([]chainhash.Hash, error)
 
+	// MineEmpty makes n blocks that leave the mempool as it is.
+	MineEmpty(n int) ([]chainhash.Hash, error)
+
 	// Fund pays count outputs of each to addr, mines one block and returns the outpoints.
 	// Blocks are mined first where the miner's own coins don't suffice.
 	Fund(addr btcutil.Address, each btcutil.Amount, count int) ([]wire.OutPoint, error)

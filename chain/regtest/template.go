@@ -18,9 +18,10 @@ import (
 	"github.com/inletlsp/inlet/chain/rpc"
 )
 
-// mineFromTemplate makes blocks for a program that can't be told where the subsidy goes.
-func mineFromTemplate(ctx context.Context, node rpc.Node, n int,
-	addr btcutil.Address) ([]chainhash.Hash, error) {
+// mineFromTemplate makes blocks for a program that can't be told where the subsidy goes, or what to
+// leave out.
+func mineFromTemplate(ctx context.Context, node rpc.Node, n int, addr btcutil.Address,
+	empty bool) ([]chainhash.Hash, error) {
 
 	script, err := txscript.PayToAddrScript(addr)
 	if err != nil {
@@ -28,7 +29,7 @@ func mineFromTemplate(ctx context.Context, node rpc.Node, n int,
 	}
 	var hashes []chainhash.Hash
 	for range n {
-		hash, err := mineOne(ctx, node, script)
+		hash, err := mineOne(ctx, node, script, empty)
 		if err != nil {
 			return nil, fmt.Errorf("regtest: mine to %s: %w", addr, err)
 		}
@@ -37,7 +38,9 @@ func mineFromTemplate(ctx context.Context, node rpc.Node, n int,
 	return hashes, nil
 }
 
-func mineOne(ctx context.Context, node rpc.Node, script []byte) (chainhash.Hash, error) {
+func mineOne(ctx context.Context, node rpc.Node, script []byte,
+	empty bool) (chainhash.Hash, error) {
+
 	var template btcjson.GetBlockTemplateResult
 	err := node.Call(ctx, "getblocktemplate", &template, map[string]any{
 		"mode": "template", "capabilities": []string{"coinbasevalue"},
@@ -46,6 +49,12 @@ func mineOne(ctx context.Context, node rpc.Node, script []byte) (chainhash.Hash,
 	if err != nil {
 		return chainhash.Hash{}, err
 	}
+	if template.CoinbaseValue == nil {
+		return chainhash.Hash{}, errors.New("the template has no coinbase value")
+	}
+	if empty {
+		leaveOut(&template)
+	}
 	block, err := buildBlock(&template, script)
 	if err != nil {
 		return chainhash.Hash{}, err
@@ -53,11 +62,16 @@ func mineOne(ctx context.Context, node rpc.Node, script []byte) (chainhash.Hash,
 	return block.BlockHash(), submitBlock(ctx, node, block)
 }
 
+// leaveOut takes all transactions and their fees out of a template.
+func leaveOut(t *btcjson.GetBlockTemplateResult) {
+	for _, tx := range t.Transactions {
+		*t.CoinbaseValue -= tx.Fee
+	}
+	t.Transactions, t.DefaultWitnessCommitment = nil, ""
+}
+
 // buildBlock fills a block and finds its nonce, on regtest at about the second try.
 func buildBlock(t *btcjson.GetBlockTemplateResult, script []byte) (*wire.MsgBlock, error) {
-	if t.CoinbaseValue == nil {
-		return nil, errors.New("the template has no coinbase value")
-	}
 	prev, err := chainhash.NewHashFromStr(t.PreviousHash)
 	if err != nil {
 		return nil, err
