@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/kvdb"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwallet/btcwallet"
 
@@ -61,7 +62,7 @@ func (c *controller) PublishTransaction(tx *wire.MsgTx, label string) error {
 // Publish stores a transaction and broadcasts it through the chain. When the chain refuses it,
 // it is forgotten again and the error says why (lnwallet.ErrDoubleSpend, lnwallet.ErrMempoolFee,
 // and the chain's own error, by errors.Is and errors.As). When the chain cannot be reached it
-// stays stored, the error is the chain's, and it is broadcast at the next connect.
+// stays stored, the error is the chain's, and it is broadcast again with each block.
 //
 // A transaction that has nothing of the wallet's in it (a commitment) is broadcast and not
 // stored; whoever made it repeats it.
@@ -84,8 +85,40 @@ func (w *Wallet) Publish(tx *wire.MsgTx, label string) error {
 	if unknown := end(); err == nil {
 		err = unknown
 	}
+	w.news.change()
 
 	return publishError(err)
+}
+
+// repeat broadcasts all stored transactions that wait for a block, parents first, and forgets
+// those that can never confirm.
+func (w *Wallet) repeat() {
+	var waiting []*wire.MsgTx
+	err := kvdb.View(w.opts.DB, func(tx kvdb.RTx) error {
+		var err error
+		waiting, err = w.base.TxStore.UnminedTxs(tx.ReadBucket([]byte(txmgrBucket)))
+
+		return err
+	}, func() { waiting = nil })
+	if err != nil {
+		w.log.Error("cannot read the transactions to repeat", "err", err)
+		return
+	}
+
+	for _, tx := range waiting {
+		if w.source.stopping() {
+			return
+		}
+		_, refused := w.source.SendRawTransaction(tx, false)
+		if refused == nil {
+			continue
+		}
+		w.log.Warn("a stored transaction is forgotten", "txid", tx.TxHash(), "err", refused)
+		if err := w.base.RemoveDescendants(tx); err != nil {
+			w.log.Error("cannot forget a transaction", "txid", tx.TxHash(), "err", err)
+		}
+		w.news.change()
+	}
 }
 
 // publishError adds lnwallet's sentinels, which lnd's subsystems decide by.

@@ -133,6 +133,7 @@ func (w *Wallet) changeLeases(what string, change func(*leases) error) error {
 	if err != nil {
 		return fmt.Errorf("wallet: %s: %w", what, err)
 	}
+	w.news.change()
 
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 //     transaction might be out, its inputs would be spent a second time.
 //   - Watching an address while the chain cannot be reached is no error: the rescan after the
 //     next connect covers every address.
-//   - It knows when a sync has been processed to its end.
+//   - It knows when a notification has been processed to its end.
 type source struct {
 	btcwchain.Interface
 
@@ -31,8 +31,12 @@ type source struct {
 	// ours says whether all inputs of a stored transaction are the wallet's.
 	ours func(chainhash.Hash) bool
 
-	// synced is called each time that a sync has been processed, in order.
-	synced func()
+	// done is called when btcwallet has processed a notification, its writes included; in order.
+	done func(note any)
+
+	// repeat broadcasts the stored transactions again.
+	repeat func()
+	again  chan struct{} // a block has come
 
 	notes chan any // what btcwallet reads
 
@@ -52,13 +56,14 @@ type attempt struct {
 	err   error // why the outcome is not known
 }
 
-// processed follows a RescanFinished: btcwallet takes it only when it is through with that one,
+// processed follows each notification: btcwallet takes it only when it is through with that one,
 // and ignores it.
 type processed struct{}
 
 func newSource(c Chain, log *slog.Logger) *source {
 	return &source{
 		Interface: c.WalletSource(), chain: c, log: log,
+		again: make(chan struct{}, 1),
 		notes: make(chan any), running: make(map[chainhash.Hash]*attempt),
 		quit: make(chan struct{}),
 	}
@@ -69,7 +74,10 @@ func (s *source) Start(ctx context.Context) error {
 	if err := s.Interface.Start(ctx); err != nil {
 		return err
 	}
-	s.started.Do(func() { s.wg.Go(s.routineForward) })
+	s.started.Do(func() {
+		s.wg.Go(s.routineForward)
+		s.wg.Go(s.routineRepeat)
+	})
 
 	return nil
 }
@@ -105,15 +113,41 @@ func (s *source) routineForward() {
 		case <-s.quit:
 			return
 		}
-		if !s.pass(note) {
+		if !s.pass(note) || !s.pass(processed{}) {
 			return
 		}
-		if _, ok := note.(*btcwchain.RescanFinished); ok {
-			if !s.pass(processed{}) {
-				return
-			}
-			s.synced()
+		s.done(note)
+	}
+}
+
+// routineRepeat broadcasts the stored transactions again after each block: one may have been
+// dropped by the mempools, or made while the chain was away. WaitForShutdown waits for it.
+func (s *source) routineRepeat() {
+	for {
+		select {
+		case <-s.again:
+			s.repeat()
+		case <-s.quit:
+			return
 		}
+	}
+}
+
+// repeatSoon never waits: blocks that come together are one reason.
+func (s *source) repeatSoon() {
+	select {
+	case s.again <- struct{}{}:
+	default:
+	}
+}
+
+// stopping says whether Stop was called.
+func (s *source) stopping() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
+		return false
 	}
 }
 

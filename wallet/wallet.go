@@ -111,11 +111,30 @@ type Wallet struct {
 	// what is really left. lnwallet's own lock is taken inside of it.
 	spend sync.Mutex
 
-	ready chan struct{} // closed when the first sync has been processed
-	once  sync.Once     // closes ready
+	news *news
 
 	life  sync.Mutex
 	state lifeState // guarded by life
+}
+
+// news tells those who wait what has become of the wallet.
+type news struct {
+	ready chan struct{} // closed when the first sync has been processed
+	once  sync.Once     // closes ready
+
+	mu      sync.Mutex
+	changed chan struct{} // guarded by mu; closed at the next change
+}
+
+func newNews() *news {
+	return &news{ready: make(chan struct{}), changed: make(chan struct{})}
+}
+
+func (n *news) change() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.changed)
+	n.changed = make(chan struct{})
 }
 
 type lifeState uint8
@@ -151,7 +170,7 @@ func Open(opts Options) (*Wallet, error) {
 	defer s.clear()
 	opts.Passphrase = nil
 
-	w := &Wallet{opts: opts, log: opts.Log, ready: make(chan struct{})}
+	w := &Wallet{opts: opts, log: opts.Log, news: newNews()}
 	if err := w.deriveKeys(s); err != nil {
 		return nil, err
 	}
@@ -203,8 +222,8 @@ func (w *Wallet) compose(s *secrets) error {
 		return err
 	}
 	w.source = newSource(w.opts.Chain, w.log)
-	w.source.ours = w.allInputsOurs
-	w.source.synced = func() { w.onSynced(pending) }
+	w.source.ours, w.source.repeat = w.allInputsOurs, w.repeat
+	w.source.done = func(note any) { w.onProcessed(note, pending) }
 
 	w.btcw, err = btcwallet.New(btcwallet.Config{
 		Wallet: w.base, ChainSource: w.source, NetParams: w.opts.Params,
@@ -266,22 +285,42 @@ func (w *Wallet) running() bool {
 	return w.state == stateRunning
 }
 
-// onSynced runs after each sync, the first one and those after a lost connection.
-func (w *Wallet) onSynced(restoring bool) {
-	w.once.Do(func() {
+// onProcessed runs when btcwallet has processed a notification.
+func (w *Wallet) onProcessed(note any, restoring bool) {
+	defer w.news.change()
+	switch note.(type) {
+	case btcwchain.BlockConnected, btcwchain.FilteredBlockConnected:
+		w.source.repeatSoon()
+		return
+
+	case *btcwchain.RescanFinished:
+	default:
+		return
+	}
+	w.news.once.Do(func() {
 		if restoring {
 			if err := restoreDone(w.opts.DB); err != nil {
 				w.log.Error("the next start searches the chain again", "err", err)
 			}
 		}
 		w.log.Info("wallet is synced", "height", w.base.SyncedTo().Height)
-		close(w.ready)
+		close(w.news.ready)
 	})
 }
 
 // Ready is closed when the wallet has seen the chain up to the tip for the first time since
 // Start. Until then the balance may lack coins.
-func (w *Wallet) Ready() <-chan struct{} { return w.ready }
+func (w *Wallet) Ready() <-chan struct{} { return w.news.ready }
+
+// Changed is closed when the coins may have changed: after a block, a transaction, a lease or a
+// release, with all of it stored. To wait for something take the channel first, then look, then
+// wait.
+func (w *Wallet) Changed() <-chan struct{} {
+	w.news.mu.Lock()
+	defer w.news.mu.Unlock()
+
+	return w.news.changed
+}
 
 // Synced says whether the wallet has seen the chain to its tip now.
 func (w *Wallet) Synced() bool {
