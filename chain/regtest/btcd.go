@@ -134,7 +134,7 @@ func (b *Btcd) args() (string, []string, error) {
 		"nodnsseed=1",
 		"nobanning=1",
 		"nostalldetect=1",
-		"norelaypriority=1",
+		"rejectnonstd=1", // as on the main network
 		"trickleinterval=20ms",
 		"debuglevel=info",
 	}
