@@ -78,7 +78,7 @@ func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
 		return s
 	}
 	s.Pending = pending
-	if s.Channel.Withheld {
+	if s.Channel.Withheld && !s.Channel.Gone {
 		c.do(BroadcastFunding{s.Channel.Point})
 		s.Channel.Withheld = false
 	}

@@ -9,7 +9,7 @@ func (s AwaitParts) step(c *turn, ev Event) State {
 	case PartArrived:
 		sets, first := c.add(s.Sets, ev.Part)
 		next := c.collect(sets, s.Ending)
-		if _, incomplete := next.(AwaitParts); incomplete && first {
+		if _, ok := next.(AwaitParts); ok && first && holds(next, ev.Part.Key) {
 			c.do(WakeClient{}) // a sleeping client has the hold to come
 		}
 		return next

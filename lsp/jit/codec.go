@@ -57,20 +57,20 @@ func Unmarshal(b []byte) (Order, error) {
 }
 
 func unmarshal(b []byte) (Order, error) {
-	var v struct {
-		V int `json:"v"`
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return Order{}, err
-	}
-	if v.V != version {
-		return Order{}, fmt.Errorf("%w: %d", ErrVersion, v.V)
-	}
-
 	var r orderRecord
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
+	err := dec.Decode(&r)
+	if r.V != version {
+		// A newer record has members that we do not know: say that, and not which.
+		var v struct {
+			V int `json:"v"`
+		}
+		if json.Unmarshal(b, &v) == nil && v.V != version {
+			return Order{}, fmt.Errorf("%w: %d", ErrVersion, v.V)
+		}
+	}
+	if err != nil {
 		return Order{}, err
 	}
 	if _, err := dec.Token(); err != io.EOF {

@@ -12,7 +12,7 @@ func (s Owed) step(c *turn, ev Event) State {
 	case PartArrived:
 		sets, first := c.add(s.Sets, ev.Part)
 		next := c.rest(s.Channel, sets)
-		if _, incomplete := next.(Owed); incomplete && first && s.Channel.Conn == 0 {
+		if _, ok := next.(Owed); ok && first && s.Channel.Conn == 0 && holds(next, ev.Part.Key) {
 			c.do(WakeClient{})
 		}
 		return next
@@ -144,7 +144,7 @@ func (Dead) Name() string { return "dead" }
 func (s Dead) step(c *turn, ev Event) State {
 	switch ev := ev.(type) {
 	case PartArrived:
-		c.refuse(ev.Part, "the order is dead")
+		c.fail([]Part{ev.Part}, never, "the order is dead")
 		return s
 
 	case OpenSigned:

@@ -106,7 +106,7 @@ func (s Owed) restarted(c *turn, f *Funding) State {
 
 func (s Paid) restarted(c *turn, f *Funding) State {
 	s.Channel = s.Channel.restarted(f)
-	if s.Channel.Withheld {
+	if s.Channel.Withheld && !s.Channel.Gone {
 		c.do(BroadcastFunding{s.Channel.Point})
 		s.Channel.Withheld = false
 	}

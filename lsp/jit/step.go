@@ -24,8 +24,10 @@ func New(id string, t Terms) Order {
 // A deadline that has passed is acted on before the event, so that a late Tick
 // changes nothing about the outcome.
 func (o Order) Step(now time.Time, ev Event) (Order, []Command, error) {
-	c := newTurn(o, now)
-	s := c.runOut(o.State)
+	c, s := newTurn(o, now), o.State
+	if _, reborn := ev.(Restarted); !reborn {
+		s = c.runOut(s)
+	}
 	if s = c.handle(s, ev); s == nil {
 		return o, nil, &UnexpectedError{o.State, ev}
 	}
@@ -86,12 +88,25 @@ func (c *turn) handle(s State, ev Event) State {
 
 	case Restarted:
 		return c.restart(s, ev)
+
+	case OpenSigned, OpenFailed:
+		// The open has ended: there is nothing to cancel, be it late.
+		c.undo(CancelOpen{})
+
+	case ChannelGone:
+		c.undo(DropChannel{ev.Point})
 	}
 	return s.step(c, ev)
 }
 
 // do adds a command.
 func (c *turn) do(cmd Command) { c.cmds = append(c.cmds, cmd) }
+
+// undo takes back a command of this step that the event has made pointless: a
+// deadline had passed when the event came.
+func (c *turn) undo(cmd Command) {
+	c.cmds = slices.DeleteFunc(c.cmds, func(other Command) bool { return other == cmd })
+}
 
 // expired says that the offer has run out.
 //
