@@ -30,8 +30,8 @@ type actor struct {
 	// gone is closed when the payment's hash is free again.
 	gone chan struct{}
 
-	answer   Payment
-	err      error
+	answer Payment
+	err    error
 }
 
 func newActor(p *Payments, t transfer) *actor {

@@ -45,7 +45,7 @@ var (
 	ErrBusy = errors.New("too many payments are in flight: wait until some have ended")
 
 	// ErrStopped: the node is stopping or is not running yet.
-	ErrStopped = errors.New("payments are not running: try again when the node is up")
+	ErrStopped = errors.New("the node is not running: try again when it is up")
 )
 
 // Errors of look-ups and of new invoices.

@@ -77,7 +77,11 @@ func (i *Invoices) Wait(ctx context.Context, hash lntypes.Hash) (Invoice, error)
 		return Invoice{}, err
 	}
 	sub, err := i.opts.Registry.SubscribeSingleInvoice(ctx, hash)
-	if err != nil {
+	switch {
+	case errors.Is(err, invoices.ErrShuttingDown):
+		return Invoice{}, ErrStopped
+
+	case err != nil:
 		return Invoice{}, fmt.Errorf("pay: watch invoice %v: %w", hash, err)
 	}
 	defer sub.Cancel()

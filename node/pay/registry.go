@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/contractcourt"
+	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/htlcswitch/hop"
 	"github.com/lightningnetwork/lnd/invoices"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -57,7 +61,13 @@ type Registry struct {
 	skim        Skim
 	log         *slog.Logger
 	stopped     chan struct{} // closed by Stop
+	stop        func() error  // once
 }
+
+var (
+	_ htlcswitch.InvoiceDatabase = (*Registry)(nil)
+	_ contractcourt.Registry     = (*Registry)(nil)
+)
 
 // NewRegistry composes the registry and its interceptor. It starts nothing.
 func NewRegistry(opts RegistryOptions) (*Registry, error) {
@@ -92,6 +102,10 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 		log:         opts.Log,
 		stopped:     make(chan struct{}),
 	}
+	r.stop = sync.OnceValue(func() error {
+		close(r.stopped)
+		return errors.Join(interceptor.Stop(), r.InvoiceRegistry.Stop())
+	})
 	// Registered for good, and before any link can bring an HTLC: without a callback the
 	// interceptor lets everything pass as it is.
 	if _, _, err := interceptor.RegisterInterceptor(r.intercept); err != nil {
@@ -111,26 +125,40 @@ func (r *Registry) Start() error {
 	return nil
 }
 
-// Stop ends the registry and its goroutines. It must be called once, after the switch and its links
-// have stopped.
-func (r *Registry) Stop() error {
-	close(r.stopped)
-	return errors.Join(r.interceptor.Stop(), r.InvoiceRegistry.Stop())
-}
+// Stop ends the registry and its goroutines. The switch and its links must have stopped before.
+func (r *Registry) Stop() error { return r.stop() }
 
-// NotifyExitHopHtlc is lnd's, without onion records of the extra_fee's type: the registry keeps a
-// payer's records and the peer's in one set, and a payer could pretend that the peer had withheld
-// a fee.
+// NotifyExitHopHtlc is lnd's, with two more checks. Onion records of the extra_fee's type are
+// hidden: the registry keeps a payer's records and the peer's in one set, and a payer could pretend
+// that the peer had withheld a fee. And the link leaves the amount of a skimmed HTLC unchecked, so
+// it is checked here: without that, an HTLC that lacks more than its fee would be held until its
+// set times out.
 func (r *Registry) NotifyExitHopHtlc(hash lntypes.Hash, paid lnwire.MilliSatoshi, expiry uint32,
 	height int32, key invoices.CircuitKey, hodl chan<- interface{}, records lnwire.CustomRecords,
 	payload invoices.Payload) (invoices.HtlcResolution, error) {
 
+	if r.lacks(paid, records, payload) {
+		return invoices.NewFailResolution(key, height, invoices.ResultAmountTooLow), nil
+	}
 	if _, ok := payload.CustomRecords()[ExtraFeeType]; ok {
 		payload = plainPayload{Payload: payload}
 	}
 	return r.InvoiceRegistry.NotifyExitHopHtlc(
 		hash, paid, expiry, height, key, hodl, records, payload,
 	)
+}
+
+// lacks says whether a skimmed HTLC carries less than its onion says it should after the fee.
+func (r *Registry) lacks(paid lnwire.MilliSatoshi, records lnwire.CustomRecords,
+	payload invoices.Payload) bool {
+
+	onion, ok := payload.(interface{ ForwardingInfo() hop.ForwardingInfo })
+	if !ok || r.skim == nil {
+		return false
+	}
+	fee, skimmed := r.skim.ExtraFee(records)
+	want := onion.ForwardingInfo().AmountToForward
+	return skimmed && (fee > want || paid < want-fee)
 }
 
 // plainPayload hides an onion record of the extra_fee's type.

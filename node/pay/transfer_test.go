@@ -155,8 +155,8 @@ func TestFaults(t *testing.T) {
 		node('P').String(), "P"), node('M').String(), "M"))
 }
 
-// The parts of one plan that fail for one reason count as one failure, or a set of four parts that a
-// held HTLC's LSP gives back would bar the only way.
+// The parts of one plan that fail for one reason count as one failure, or a set of four parts that
+// an LSP gives back would bar the only way.
 func TestPartsOfOnePlanCountOnce(t *testing.T) {
 	b := testBill(100_000_000)
 	var channels []Channel
