@@ -1,17 +1,12 @@
 package peer
 
 import (
-	"context"
-	"fmt"
 	"io"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lightningnetwork/lnd/brontide"
-	"github.com/lightningnetwork/lnd/lnwire"
-	"github.com/lightningnetwork/lnd/tor"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,6 +17,8 @@ func actOne(t *testing.T, to *testNode) []byte {
 	require.NoError(t, err)
 	return act[:]
 }
+
+const browser = "GET / HTTP/1.1\r\nHost: inlet\r\nAccept: text/html\r\nUser-Agent: lost\r\n\r\n"
 
 func TestHandshakeGarbage(t *testing.T) {
 	change := func(at int) func([]byte) []byte {
@@ -34,7 +31,7 @@ func TestHandshakeGarbage(t *testing.T) {
 		"wrong version":       change(0),
 		"point not on curve":  func(act []byte) []byte { clear(act[1:34]); return act },
 		"bad mac":             change(49),
-		"a web browser":       func([]byte) []byte { return []byte("GET / HTTP/1.1\r\nHost: inlet\r\nAccept: everything\r\n\r\n") },
+		"a web browser":       func([]byte) []byte { return []byte(browser) },
 		"cut off":             func(act []byte) []byte { return act[:20] },
 		"act three is act 1":  func(act []byte) []byte { return append(act, act...) },
 		"act three is zeroes": func(act []byte) []byte { return append(act, make([]byte, 66)...) },
@@ -163,71 +160,12 @@ func TestInitDeadline(t *testing.T) {
 	})
 }
 
-// Real TCP, with lnd's own listener and dialler at the other end.
-func TestHandshakeWithBrontide(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	rec := &recorder{onMsg: func(c *Conn, msg lnwire.Message) {
-		_ = c.SendMessage(true, msg)
-	}}
-	a := newNode(t, nil, testKey(1), "127.0.0.1:0", func(c *Config) {
-		c.Dial, c.Bind, c.Handler = nil, nil, rec
+// Somebody has our node key, or it is our own address.
+func TestHandshakeWithSelf(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1")
+		dialScript(t, n, a, "a:1", testKey(1)).wantGone()
+		require.Empty(t, a.seen())
 	})
-	ended := make(chan error)
-	go func() { ended <- a.Run(ctx) }()
-	<-a.Started()
-
-	address := &lnwire.NetAddress{IdentityKey: a.key.PubKey(), Address: a.Addrs()[0]}
-	conn, err := brontide.Dial(testKey(2), address, time.Minute, tor.DialFunc(net.DialTimeout))
-	require.NoError(t, err)
-	talk(t, conn, a)
-
-	l, err := brontide.NewListener(testKey(3), "127.0.0.1:0", brontide.DisabledBanClosure)
-	require.NoError(t, err)
-	accepted := make(chan *brontide.Conn)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			close(accepted)
-			return
-		}
-		accepted <- conn.(*brontide.Conn)
-	}()
-	go func() {
-		if _, err := a.Connect(ctx, testKey(3).PubKey(), l.Addr().String()); err != nil {
-			t.Error(err)
-		}
-	}()
-	conn = <-accepted
-	talk(t, conn, a)
-	require.NoError(t, l.Close())
-
-	cancel()
-	require.NoError(t, <-ended)
-}
-
-// talk exchanges init and has a message echoed, over keys that change after
-// 1000 messages.
-func talk(t *testing.T, conn *brontide.Conn, a *testNode) {
-	t.Helper()
-	defer conn.Close()
-	require.True(t, conn.RemotePub().IsEqual(a.key.PubKey()))
-	init, err := newInit(testFeatures(), a.cfg.ChainHash)
-	require.NoError(t, err)
-	raw, err := encode(init)
-	require.NoError(t, err)
-	_, err = conn.Write(raw)
-	require.NoError(t, err)
-	raw, err = conn.ReadNextMessage()
-	require.NoError(t, err)
-	kind, _ := messageType(raw)
-	require.EqualValues(t, lnwire.MsgInit, kind)
-	for i := range 1100 {
-		raw, err := encode(custom(t, 37913, fmt.Sprint(i)))
-		require.NoError(t, err)
-		_, err = conn.Write(raw)
-		require.NoError(t, err)
-		echo, err := conn.ReadNextMessage()
-		require.NoError(t, err)
-		require.Equal(t, raw, echo)
-	}
 }

@@ -47,39 +47,57 @@ func networks(hashes ...chainhash.Hash) []byte {
 	return extra
 }
 
-func TestInit(t *testing.T) {
+// initCase is one first message of a peer, and what becomes of it.
+type initCase struct {
+	raw  []byte
+	want error  // nil: accepted
+	warn string // what the peer is told
+}
+
+func initCases() map[string]initCase {
 	good := []byte{0x20, 0, 0, 0x80, 0x51, 0x01}
-	other := *chaincfg.MainNetParams.GenesisHash
-	for name, test := range map[string]struct {
-		raw  []byte
-		want error // nil: accepted
-		warn string
-	}{
-		"plain":                   {raw: rawInit(nil, good, networks(regtestHash))},
-		"no networks":             {raw: rawInit(nil, good, nil)},
-		"no features":             {raw: rawInit(nil, nil, nil)},
-		"two networks":            {raw: rawInit(nil, good, networks(other, regtestHash))},
-		"remote_addr":             {raw: rawInit(nil, good, append(networks(regtestHash), 3, 7, 1, 127, 0, 0, 1, 1, 2))},
-		"custom record":           {raw: rawInit(nil, good, append(networks(regtestHash), 0xfe, 0, 1, 0, 1, 1, 7))},
-		"unknown odd feature":     {raw: rawInit(nil, append([]byte{0x08}, make([]byte, 19)...), nil)},
-		"features of 8192 zeroes": {raw: rawInit(nil, make([]byte, 8192), nil)},
-		"static_remotekey global": {raw: rawInit([]byte{0x10, 0}, []byte{0x20, 0, 0}, nil)},
+	ours, other := networks(regtestHash), *chaincfg.MainNetParams.GenesisHash
+	addr := []byte{3, 7, 1, 127, 0, 0, 1, 1, 2}
+	bit := func(n int) []byte {
+		features := make([]byte, n/8+1)
+		features[0] = 1 << (n % 8)
+		return features
+	}
+	fine := func(global, features, extra []byte) initCase {
+		return initCase{raw: rawInit(global, features, extra)}
+	}
+	bad := func(want error, warn string, global, features, extra []byte) initCase {
+		return initCase{rawInit(global, features, extra), want, warn}
+	}
+	broken := func(extra ...byte) initCase {
+		return initCase{raw: rawInit(nil, good, extra), want: ErrMalformed}
+	}
+	return map[string]initCase{
+		"plain":                   fine(nil, good, ours),
+		"no networks":             fine(nil, good, nil),
+		"no features":             fine(nil, nil, nil),
+		"two networks":            fine(nil, good, networks(other, regtestHash)),
+		"remote_addr":             fine(nil, good, append(ours, addr...)),
+		"custom record":           fine(nil, good, append(ours, 0xfe, 0, 1, 0, 1, 1, 7)),
+		"unknown odd feature":     fine(nil, bit(155), nil),
+		"features of 8192 zeroes": fine(nil, make([]byte, 8192), nil),
+		"static_remotekey global": fine([]byte{0x10, 0}, []byte{0x20, 0, 0}, nil),
 
-		"wrong network":        {rawInit(nil, good, networks(other)), ErrWrongNetwork, "another network"},
-		"no network":           {rawInit(nil, good, networks()), ErrWrongNetwork, "another network"},
-		"unknown even feature": {rawInit(nil, append([]byte{0x04}, make([]byte, 19)...), nil), ErrFeatures, "[154]"},
-		"feature lnwire knows": {rawInit(nil, []byte{0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil), ErrFeatures, "[80]"},
-		"even feature, global": {rawInit([]byte{0x04, 0, 0, 0}, good, nil), ErrFeatures, "[26]"},
-		"missing dependency":   {rawInit(nil, []byte{0x20, 0, 0}, nil), ErrFeatures, "dependency"},
+		"wrong network":        bad(ErrWrongNetwork, "another network", nil, good, networks(other)),
+		"no network":           bad(ErrWrongNetwork, "another network", nil, good, networks()),
+		"unknown even feature": bad(ErrFeatures, "[154]", nil, bit(154), nil),
+		"feature lnwire knows": bad(ErrFeatures, "[80]", nil, bit(80), nil),
+		"even feature, global": bad(ErrFeatures, "[26]", bit(26), good, nil),
+		"missing dependency":   bad(ErrFeatures, "dependency", nil, []byte{0x20, 0, 0}, nil),
 
-		"wrapped features":     {raw: rawInit(nil, make([]byte, 8193), nil), want: ErrMalformed},
-		"65 KB of features":    {raw: rawInit(nil, bytes.Repeat([]byte{0xaa}, 65000), nil), want: ErrMalformed},
-		"networks of 31 bytes": {raw: rawInit(nil, good, append([]byte{1, 31}, other[:31]...)), want: ErrMalformed},
-		"networks cut off":     {raw: rawInit(nil, good, networks(regtestHash)[:20]), want: ErrMalformed},
-		"networks twice":       {raw: rawInit(nil, good, append(networks(regtestHash), networks(regtestHash)...)), want: ErrMalformed},
-		"tlv out of order":     {raw: rawInit(nil, good, append([]byte{3, 0}, networks(regtestHash)...)), want: ErrMalformed},
-		"tlv not minimal":      {raw: rawInit(nil, good, []byte{0xfd, 0, 3, 0}), want: ErrMalformed},
-		"tlv too long":         {raw: rawInit(nil, good, []byte{3, 0xff, 255, 255, 255, 255, 255, 255, 255, 255}), want: ErrMalformed},
+		"wrapped features":     bad(ErrMalformed, "", nil, make([]byte, 8193), nil),
+		"65 KB of features":    bad(ErrMalformed, "", nil, bytes.Repeat([]byte{0xaa}, 65000), nil),
+		"networks of 31 bytes": broken(append([]byte{1, 31}, other[:31]...)...),
+		"networks cut off":     broken(networks(regtestHash)[:20]...),
+		"networks twice":       broken(append(networks(regtestHash), networks(regtestHash)...)...),
+		"tlv out of order":     broken(append([]byte{3, 0}, networks(regtestHash)...)...),
+		"tlv not minimal":      broken(0xfd, 0, 3, 0),
+		"tlv too long":         broken(3, 0xff, 255, 255, 255, 255, 255, 255, 255, 255),
 		"features cut off":     {raw: []byte{0, 16, 0, 0, 0, 9, 1}, want: ErrMalformed},
 		"length cut off":       {raw: []byte{0, 16, 0, 0, 0}, want: ErrMalformed},
 		"nothing in it":        {raw: []byte{0, 16}, want: ErrMalformed},
@@ -90,33 +108,37 @@ func TestInit(t *testing.T) {
 		"empty message":      {raw: []byte{}, want: ErrNoInit},
 		"one byte":           {raw: []byte{0}, want: ErrNoInit},
 		"open_channel first": {raw: make([]byte, 300), want: ErrNoInit},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				n := newMemNet()
-				a := startNode(t, n, testKey(1), "a:1")
-				s := dialScript(t, n, a, "a:1", testKey(9))
-				ours, ok := s.next().(*lnwire.Init)
-				require.True(t, ok, "our init comes first, and unasked")
-				require.True(t, ours.Features.IsSet(lnwire.StaticRemoteKeyRequired))
-				require.True(t, s.send(test.raw))
-				if test.want == nil {
-					synctest.Wait()
-					require.Len(t, a.Peers(), 1)
-					return
-				}
-				if test.warn != "" {
-					s.wantWarning(test.warn)
-				} else {
-					s.wantGone()
-				}
-				synctest.Wait()
-				require.Empty(t, a.seen(), "the handler never hears of it")
-				require.Contains(t, a.logs.String(), test.want.Error())
-				require.Empty(t, a.slots)
-			})
-		})
 	}
+}
+
+func TestInit(t *testing.T) {
+	for name, test := range initCases() {
+		t.Run(name, func(t *testing.T) { bubble(t, test.run) })
+	}
+}
+
+func (test initCase) run(t *testing.T) {
+	n := newMemNet()
+	a := startNode(t, n, testKey(1), "a:1")
+	s := dialScript(t, n, a, "a:1", testKey(9))
+	ours, ok := s.next().(*lnwire.Init)
+	require.True(t, ok, "our init comes first, and unasked")
+	require.True(t, ours.Features.IsSet(lnwire.StaticRemoteKeyRequired))
+	require.True(t, s.send(test.raw))
+	if test.want == nil {
+		synctest.Wait()
+		require.Len(t, a.Peers(), 1)
+		return
+	}
+	if test.warn != "" {
+		s.wantWarning(test.warn)
+	} else {
+		s.wantGone()
+	}
+	synctest.Wait()
+	require.Empty(t, a.seen(), "the handler never hears of it")
+	require.Contains(t, a.logs.String(), test.want.Error())
+	require.Empty(t, a.slots)
 }
 
 func TestInitMergesGlobalFeatures(t *testing.T) {

@@ -29,86 +29,94 @@ func (n *testNode) has(i byte) bool {
 	return ok
 }
 
-func TestStrangers(t *testing.T) {
-	few := func(c *Config) { c.Limits.Strangers = 5 }
-	t.Run("all in use: the newest is refused", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			n := newMemNet()
-			a := startNode(t, n, testKey(1), "a:1", few)
-			strangers(t, n, a, 11, 15)
-			dialScript(t, n, a, "a:1", testKey(16)).greet().wantWarning("too many peers")
-			require.Len(t, a.Peers(), 5)
-			require.False(t, a.has(16))
-			synctest.Wait()
-			require.Len(t, a.slots, 5, "nothing is kept of who was refused")
-		})
+func few(c *Config) { c.Limits.Strangers = 5 }
+
+// All in use: the newest is refused.
+func TestStrangersInUse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1", few)
+		strangers(t, n, a, 11, 15)
+		dialScript(t, n, a, "a:1", testKey(16)).greet().wantWarning("too many peers")
+		require.Len(t, a.Peers(), 5)
+		require.False(t, a.has(16))
+		synctest.Wait()
+		require.Len(t, a.slots, 5, "nothing is kept of who was refused")
 	})
-	t.Run("the longest idle makes room", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			n := newMemNet()
-			a := startNode(t, n, testKey(1), "a:1", few)
-			all := strangers(t, n, a, 11, 15)
-			<-time.After(time.Minute)
-			for _, i := range []int{0, 2} {
-				require.True(t, all[i].say(custom(t, 37913, "still here")))
-			}
-			for range 10 {
-				require.True(t, all[1].say(lnwire.NewPing(0)), "a ping is nothing to do")
-			}
-			connectScript(t, n, a, "a:1", testKey(16))
-			require.False(t, a.has(12))
-			require.ErrorIs(t, a.lastEnd(), ErrEvicted)
-			connectScript(t, n, a, "a:1", testKey(17))
-			require.False(t, a.has(14))
-			require.Len(t, a.Peers(), 5)
-		})
+}
+
+// The longest idle makes room.
+func TestStrangerIdleMakesRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1", few)
+		all := strangers(t, n, a, 11, 15)
+		<-time.After(time.Minute)
+		for _, i := range []int{0, 2} {
+			require.True(t, all[i].say(custom(t, 37913, "still here")))
+		}
+		for range 10 {
+			require.True(t, all[1].say(lnwire.NewPing(0)), "a ping is nothing to do")
+		}
+		connectScript(t, n, a, "a:1", testKey(16))
+		require.False(t, a.has(12))
+		require.ErrorIs(t, a.lastEnd(), ErrEvicted)
+		connectScript(t, n, a, "a:1", testKey(17))
+		require.False(t, a.has(14))
+		require.Len(t, a.Peers(), 5)
 	})
-	t.Run("peers with channels neither count nor go", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			n := newMemNet()
-			withChannel := make(map[[33]byte]bool)
-			for i := byte(11); i <= 30; i++ {
-				withChannel[key(testKey(i).PubKey())] = true
-			}
-			a := startNode(t, n, testKey(1), "a:1", few, func(c *Config) {
-				c.KnownPeer = func(node [33]byte) bool { return withChannel[node] }
-			})
-			strangers(t, n, a, 11, 20)
-			strangers(t, n, a, 31, 35)
-			strangers(t, n, a, 21, 30)
-			<-time.After(time.Minute)
-			strangers(t, n, a, 36, 40)
-			for i := byte(11); i <= 30; i++ {
-				require.True(t, a.has(i))
-			}
-			require.Len(t, a.Peers(), 25)
+}
+
+// Peers with channels neither count nor go.
+func TestStrangersLeaveChannelPeers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		withChannel := make(map[[33]byte]bool)
+		for i := byte(11); i <= 30; i++ {
+			withChannel[key(testKey(i).PubKey())] = true
+		}
+		a := startNode(t, n, testKey(1), "a:1", few, func(c *Config) {
+			c.KnownPeer = func(node [33]byte) bool { return withChannel[node] }
 		})
+		strangers(t, n, a, 11, 20)
+		strangers(t, n, a, 31, 35)
+		strangers(t, n, a, 21, 30)
+		<-time.After(time.Minute)
+		strangers(t, n, a, 36, 40)
+		for i := byte(11); i <= 30; i++ {
+			require.True(t, a.has(i))
+		}
+		require.Len(t, a.Peers(), 25)
 	})
-	t.Run("a node that we dialled doesn't count", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			n := newMemNet()
-			a := startNode(t, n, testKey(1), "a:1", func(c *Config) { c.Limits.Strangers = 1 })
-			for i := byte(2); i <= 4; i++ {
-				b := startNode(t, n, testKey(i), fmt.Sprint("b:", i))
-				_, err := a.Connect(t.Context(), b.key.PubKey(), fmt.Sprint("b:", i))
-				require.NoError(t, err)
-			}
-			<-time.After(time.Minute)
-			strangers(t, n, a, 11, 11)
-			<-time.After(time.Minute)
-			strangers(t, n, a, 12, 12)
-			require.True(t, a.has(2) && a.has(3) && a.has(4) && a.has(12))
-			require.False(t, a.has(11))
-		})
+}
+
+// A node that we dialled doesn't count.
+func TestStrangersWeDialled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1", func(c *Config) { c.Limits.Strangers = 1 })
+		for i := byte(2); i <= 4; i++ {
+			b := startNode(t, n, testKey(i), fmt.Sprint("b:", i))
+			_, err := a.Connect(t.Context(), b.key.PubKey(), fmt.Sprint("b:", i))
+			require.NoError(t, err)
+		}
+		<-time.After(time.Minute)
+		strangers(t, n, a, 11, 11)
+		<-time.After(time.Minute)
+		strangers(t, n, a, 12, 12)
+		require.True(t, a.has(2) && a.has(3) && a.has(4) && a.has(12))
+		require.False(t, a.has(11))
 	})
-	t.Run("coming back takes no second place", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			n := newMemNet()
-			a := startNode(t, n, testKey(1), "a:1", few)
-			strangers(t, n, a, 11, 15)
-			strangers(t, n, a, 11, 15)
-			require.Len(t, a.Peers(), 5)
-		})
+}
+
+// Coming back takes no second place.
+func TestStrangerComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1", few)
+		strangers(t, n, a, 11, 15)
+		strangers(t, n, a, 11, 15)
+		require.Len(t, a.Peers(), 5)
 	})
 }
 

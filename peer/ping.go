@@ -30,13 +30,15 @@ type pinger struct {
 	sent     time.Time     // when the last ping was made
 	answered chan struct{} // not nil while a pong is awaited; closed when it comes
 	heard    time.Time     // when the peer was last heard or could be again
-	busy     bool          // the reader is with the Handler
+	busy     bool          // the reader has not begun, or is with the Handler
 	since    time.Time     // of busy
 }
 
 func newPinger(interval, timeout time.Duration) *pinger {
 	now := time.Now()
-	return &pinger{interval: interval, timeout: timeout, sent: now, heard: now}
+	return &pinger{
+		interval: interval, timeout: timeout, sent: now, heard: now, busy: true, since: now,
+	}
 }
 
 // begin makes a ping, or returns nil while another one is under way. The channel
@@ -81,11 +83,11 @@ func (p *pinger) reading(now time.Time, waits bool) {
 func (p *pinger) check(now time.Time) (wait time.Duration, dead bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.busy {
+		return p.timeout, false // nobody would read the pong
+	}
 	if p.answered == nil {
 		return max(0, p.sent.Add(p.interval).Sub(now)), false
-	}
-	if p.busy {
-		return p.timeout, false
 	}
 	last := p.sent
 	if p.heard.After(last) {

@@ -43,14 +43,15 @@ func TestPingKeepsAlive(t *testing.T) {
 }
 
 func TestPingTimeout(t *testing.T) {
+	const patience = 30*time.Second + pongPatience*20*time.Second
 	for name, test := range map[string]struct {
 		every time.Duration // another message so often
 		pong  []byte        // a pong of the wrong size with it
 		want  time.Duration
 	}{
 		"silent":              {time.Hour, nil, 50 * time.Second},
-		"talks, never a pong": {time.Second, nil, 30*time.Second + pongPatience*20*time.Second},
-		"wrong pongs":         {2 * time.Second, []byte{0, 19, 2, 0}, 30*time.Second + pongPatience*20*time.Second},
+		"talks, never a pong": {time.Second, nil, patience},
+		"wrong pongs":         {2 * time.Second, []byte{0, 19, 2, 0}, patience},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -43,7 +43,9 @@ func newQueue(maxItems, maxBytes int) *queue {
 // push queues messages together, in this order. It waits for room until quit or
 // timeout (nil: for ever), and says whether they were queued. A group that is
 // larger than the lane is let in when the lane is empty.
-func (q *queue) push(l *lane, items []outgoing, quit <-chan struct{}, timeout <-chan time.Time) bool {
+func (q *queue) push(
+	l *lane, items []outgoing, quit <-chan struct{}, timeout <-chan time.Time,
+) bool {
 	for {
 		room := q.tryPush(l, items)
 		if room == nil {

@@ -11,85 +11,100 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMessages(t *testing.T) {
-	ping := func(size uint16) []byte {
+// messageCase is one message of a peer, and what becomes of it.
+type messageCase struct {
+	raw     []byte
+	handled bool  // the Handler gets it
+	pong    int   // size of the pong; 0: none
+	want    error // the reason of the end; nil: it goes on
+}
+
+func messageCases(t *testing.T) map[string]messageCase {
+	ping := func(size uint16, rest ...byte) []byte {
 		raw, err := encode(lnwire.NewPing(size))
 		require.NoError(t, err)
-		return raw
+		return append(raw, rest...)
 	}
-	big := append([]byte{0xff, 0xff}, make([]byte, 65533)...)
-	for name, test := range map[string]struct {
-		raw     []byte
-		handled bool  // the Handler gets it
-		pong    int   // size of the pong, or -1
-		want    error // the reason of the end; nil: it goes on
-	}{
-		"unknown odd":          {raw: []byte{0x03, 0xe9, 1, 2, 3}, pong: -1},
-		"unknown even":         {raw: []byte{0x03, 0xe8, 1, 2, 3}, pong: -1, want: ErrUnknownMessage},
-		"draft of lnd, odd":    {raw: []byte{0, 111, 1}, pong: -1},
-		"quiescence":           {raw: []byte{0, 2, 1}, pong: -1, want: ErrUnknownMessage},
-		"onion message":        {raw: []byte{2, 1, 1}, pong: -1},
-		"gossip query":         {raw: []byte{1, 5, 1}, pong: -1},
-		"gossip reply":         {raw: []byte{1, 8, 1}, pong: -1, want: ErrUnknownMessage},
-		"largest custom":       {raw: big, handled: true, pong: -1},
-		"empty custom":         {raw: []byte{0x94, 0x19}, handled: true, pong: -1},
-		"custom, unknown even": {raw: []byte{0x94, 0x1a, '{'}, pong: -1, want: ErrUnknownMessage},
-		"custom, known even":   {raw: []byte{0x80, 0x02, '{'}, handled: true, pong: -1},
-		"no bytes":             {raw: nil, pong: -1, want: ErrMalformed},
-		"one byte":             {raw: []byte{1}, pong: -1, want: ErrMalformed},
-		"open_channel cut off": {raw: append([]byte{0, 32}, make([]byte, 100)...), pong: -1, want: ErrMalformed},
-		"accept_channel, bad key": {
-			raw: append([]byte{0, 33}, make([]byte, 300)...), pong: -1, want: ErrMalformed,
-		},
-		"channel_ready, tlv not minimal": {
-			raw: append(channelReady(t), 0xfd, 0, 1, 0), pong: -1, want: ErrMalformed,
-		},
-		"ping cut off":             {raw: []byte{0, 18, 0}, pong: -1, want: ErrMalformed},
-		"ping, padding cut off":    {raw: []byte{0, 18, 0, 0, 0, 9}, pong: -1, want: ErrMalformed},
-		"ping for nothing":         {raw: ping(0), pong: 0},
-		"ping, trailing bytes":     {raw: append(ping(3), 1, 2, 3), pong: 3},
-		"ping for the largest":     {raw: ping(65531), pong: 65531},
-		"ping for too many":        {raw: ping(65532), pong: -1},
-		"ping for the most":        {raw: ping(65535), pong: -1},
-		"pong unasked":             {raw: []byte{0, 19, 0, 1, 0}, pong: -1},
-		"error for all channels":   {raw: append(append([]byte{0, 17}, make([]byte, 32)...), 0, 2, 'n', 'o'), handled: true, pong: -1},
-		"warning":                  {raw: append(append([]byte{0, 1}, make([]byte, 32)...), 0, 2, 'h', 'm'), handled: true, pong: -1},
-		"warning, length too long": {raw: append(append([]byte{0, 1}, make([]byte, 32)...), 0xff, 0xff), pong: -1, want: ErrMalformed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				n := newMemNet()
-				a := startNode(t, n, testKey(1), "a:1", func(c *Config) {
-					c.KnownCustom = func(kind lnwire.MessageType) bool { return kind == 0x8002 }
-				})
-				s, _ := connectScript(t, n, a, "a:1", testKey(9))
-				require.True(t, s.send(test.raw))
-				if test.want != nil {
-					s.wantWarning(test.want.Error())
-					synctest.Wait()
-					require.ErrorIs(t, a.lastEnd(), test.want)
-					require.Equal(t, []string{"connected 1", "disconnected 1"}, a.seen())
-					return
-				}
-				if test.pong >= 0 {
-					pong, ok := s.next().(*lnwire.Pong)
-					require.True(t, ok)
-					require.Equal(t, lnwire.PongPayload(make([]byte, test.pong)), pong.PongBytes)
-				}
-				synctest.Wait()
-				require.Empty(t, s.got, "nothing else is answered")
-				require.Len(t, a.Peers(), 1)
-				if !test.handled {
-					require.Empty(t, a.messages())
-					return
-				}
-				require.Len(t, a.messages(), 1)
-				again, err := encode(a.messages()[0])
-				require.NoError(t, err)
-				require.Equal(t, test.raw, again, "passed on as it came")
-			})
-		})
+	channel := func(kind byte, rest ...byte) []byte {
+		return append(append([]byte{0, kind}, make([]byte, 32)...), rest...)
 	}
+	ignored := func(raw ...byte) messageCase { return messageCase{raw: raw} }
+	handled := func(raw ...byte) messageCase { return messageCase{raw: raw, handled: true} }
+	unknown := func(raw ...byte) messageCase { return messageCase{raw: raw, want: ErrUnknownMessage} }
+	broken := func(raw ...byte) messageCase { return messageCase{raw: raw, want: ErrMalformed} }
+	return map[string]messageCase{
+		"unknown odd":       ignored(0x03, 0xe9, 1, 2, 3),
+		"unknown even":      unknown(0x03, 0xe8, 1, 2, 3),
+		"draft of lnd, odd": ignored(0, 111, 1),
+		"quiescence":        unknown(0, 2, 1),
+		"onion message":     ignored(2, 1, 1),
+		"gossip query":      ignored(1, 5, 1),
+		"gossip reply":      unknown(1, 8, 1),
+
+		"largest custom":       handled(append([]byte{0xff, 0xff}, make([]byte, 65533)...)...),
+		"empty custom":         handled(0x94, 0x19),
+		"custom, unknown even": unknown(0x94, 0x1a, '{'),
+		"custom, known even":   handled(0x80, 0x02, '{'),
+
+		"no bytes":                       broken(),
+		"one byte":                       broken(1),
+		"open_channel cut off":           broken(channel(32, make([]byte, 68)...)...),
+		"accept_channel, bad key":        broken(channel(33, make([]byte, 268)...)...),
+		"channel_ready, tlv not minimal": broken(append(channelReady(t), 0xfd, 0, 1, 0)...),
+		"commitment_signed, no signatures": broken(channel(132,
+			append(make([]byte, 64), 0xff, 0xff)...)...),
+
+		"ping cut off":          broken(0, 18, 0),
+		"ping, padding cut off": broken(0, 18, 0, 0, 0, 9),
+		"ping for one":          {raw: ping(1), pong: 1},
+		"ping, trailing bytes":  {raw: ping(3, 1, 2, 3), pong: 3},
+		"ping for the largest":  {raw: ping(65531), pong: 65531},
+		"ping for too many":     ignored(ping(65532)...),
+		"ping for the most":     ignored(ping(65535)...),
+		"pong unasked":          ignored(0, 19, 0, 1, 0),
+
+		"error for all channels":   handled(channel(17, 0, 2, 'n', 'o')...),
+		"warning":                  handled(channel(1, 0, 2, 'h', 'm')...),
+		"warning, length too long": broken(channel(1, 0xff, 0xff)...),
+	}
+}
+
+func TestMessages(t *testing.T) {
+	for name, test := range messageCases(t) {
+		t.Run(name, func(t *testing.T) { bubble(t, test.run) })
+	}
+}
+
+func (test messageCase) run(t *testing.T) {
+	n := newMemNet()
+	a := startNode(t, n, testKey(1), "a:1", func(c *Config) {
+		c.KnownCustom = func(kind lnwire.MessageType) bool { return kind == 0x8002 }
+	})
+	s, _ := connectScript(t, n, a, "a:1", testKey(9))
+	require.True(t, s.send(test.raw))
+	if test.want != nil {
+		s.wantWarning(test.want.Error())
+		synctest.Wait()
+		require.ErrorIs(t, a.lastEnd(), test.want)
+		require.Equal(t, []string{"connected 1", "disconnected 1"}, a.seen())
+		return
+	}
+	if test.pong > 0 {
+		pong, ok := s.next().(*lnwire.Pong)
+		require.True(t, ok)
+		require.Equal(t, lnwire.PongPayload(make([]byte, test.pong)), pong.PongBytes)
+	}
+	synctest.Wait()
+	require.Empty(t, s.got, "nothing else is answered")
+	require.Len(t, a.Peers(), 1)
+	if !test.handled {
+		require.Empty(t, a.messages())
+		return
+	}
+	require.Len(t, a.messages(), 1)
+	again, err := encode(a.messages()[0])
+	require.NoError(t, err)
+	require.Equal(t, test.raw, again, "passed on as it came")
 }
 
 func channelReady(t *testing.T) []byte {

@@ -76,7 +76,11 @@ func (m *Manager) establish(
 	defer stop()
 
 	wire, err := m.encrypt(socket, node)
-	if err == nil && node != nil && !m.commit(wire) {
+	switch {
+	case err != nil:
+	case key(wire.remote) == m.self:
+		err = ErrSelf
+	case node != nil && !m.commit(wire):
 		err = errConnected
 	}
 	if err != nil {

@@ -89,7 +89,9 @@ func TestSlowReader(t *testing.T) {
 		for err == nil {
 			err = c.SendMessage(false, msg)
 			sent++
+			c.queue.mu.Lock()
 			require.LessOrEqual(t, c.queue.urgent.bytes, 4<<20, "the queue doesn't grow")
+			c.queue.mu.Unlock()
 		}
 		require.ErrorIs(t, err, ErrSlowReader)
 		require.Less(t, sent, 75)
@@ -141,7 +143,8 @@ func TestSendLazy(t *testing.T) {
 		// The writer is stuck in this one.
 		require.NoError(t, c.SendMessage(false, custom(t, 37913, strings.Repeat("z", 60_000))))
 		synctest.Wait()
-		require.NoError(t, c.SendMessageLazy(false, custom(t, 37913, "lazy 1"), custom(t, 37913, "lazy 2")))
+		require.NoError(t, c.SendMessageLazy(false,
+			custom(t, 37913, "lazy 1"), custom(t, 37913, "lazy 2")))
 		third := make(chan error, 1)
 		go func() { third <- c.SendMessageLazy(true, custom(t, 37913, "lazy 3")) }()
 		require.NoError(t, c.SendMessage(false, custom(t, 37913, "urgent")))
