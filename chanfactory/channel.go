@@ -315,7 +315,8 @@ func (c *channel) freeCoins() {
 	}
 }
 
-// weighLoss looks whether the channel was ever used: if not, nothing in it is ours.
+// weighLoss looks whether the channel was ever used: if not, nothing is lost with it. What an
+// acceptor was given at the start would be.
 func (c *channel) weighLoss(reason string) funding.ChannelEvent {
 	ch, err := c.w.f.cfg.Channels.FetchChannel(c.machine.Facts.Point)
 	if err != nil {
@@ -323,8 +324,10 @@ func (c *channel) weighLoss(reason string) funding.ChannelEvent {
 		return nil
 	}
 	local, remote := ch.LocalCommitment, ch.RemoteCommitment
-	if local.CommitHeight != 0 || remote.CommitHeight != 0 || local.LocalBalance != 0 {
-		c.log().Warn("peer failed a channel in which money is ours; it is kept", "err", reason)
+	if local.CommitHeight != 0 || remote.CommitHeight != 0 ||
+		!ch.IsInitiator && local.LocalBalance != 0 {
+
+		c.log().Warn("peer failed a channel that was used; it is kept", "err", reason)
 		return nil
 	}
 	return funding.Worthless{Reason: reason}

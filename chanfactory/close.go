@@ -155,4 +155,3 @@ func (w *worker) newClosing(point wire.OutPoint, r CloseRequest, local bool) *cl
 	c.watchSpend()
 	return c
 }
-

@@ -199,7 +199,7 @@ func (w *worker) answerClose(m *lnwire.Shutdown) (*closing, bool) {
 	if c, ok := w.channels[m.ChannelID]; ok {
 		if _, withheld := c.machine.Tx.(funding.Withheld); withheld {
 			// It does not want the channel, and nothing is on chain yet.
-			w.step(c, funding.Drop{Reason: "the peer closed the channel before it was funded"})
+			w.step(c, funding.RecvChannelError{Text: "shutdown before it was funded"})
 			return nil, false
 		}
 	}

@@ -110,7 +110,7 @@ type (
 	Drop struct{ Reason string }
 	// DropKept answers KeepDropped.
 	DropKept struct{ Reason string }
-	// Worthless answers WeighLoss: nothing in the channel is ours.
+	// Worthless answers WeighLoss: nothing would be lost with the channel.
 	Worthless struct{ Reason string }
 	// StoreFailed answers Watch and MarkOpen: it could not be done.
 	StoreFailed struct{ Reason string }
@@ -146,7 +146,7 @@ type (
 	KeepDropped struct{ Reason string }
 	// KeepConfirmed journals the confirmation.
 	KeepConfirmed struct{}
-	// WeighLoss looks whether anything in the channel is ours: Worthless or nothing.
+	// WeighLoss looks whether the channel was ever used: Worthless if not, else nothing.
 	WeighLoss struct{ Reason string }
 	// CloseUnfunded removes the link and marks the channel FundingCanceled.
 	CloseUnfunded struct{}

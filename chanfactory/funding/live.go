@@ -230,8 +230,12 @@ func (c Channel) stepWithheld(now time.Time, tx Withheld, ev ChannelEvent) (Chan
 		return c, []Command{KeepDropped(ev)}
 
 	case RecvChannelError:
-		// The peer will never sign for it again, so it must not be funded.
-		return c, []Command{KeepDropped{"the peer failed the channel: " + ev.Text}}
+		// The peer will not use it, so it must not be funded. Once HTLCs went over it, only our
+		// caller knows whether they were paid for.
+		return c, []Command{WeighLoss{"the peer failed the channel: " + ev.Text}}
+
+	case Worthless:
+		return c, []Command{KeepDropped(ev)}
 
 	case DropKept:
 		return c.abandon(ev.Reason)

@@ -56,7 +56,7 @@ func (r Room) need(rate chainfee.SatPerKWeight, anchors bool) btcutil.Amount {
 	}
 	weight += htlcWeight * int64(r.parts()+1)
 	fee := btcutil.Amount(ceilDiv(feeBuffer*int64(rate)*weight, 1000))
-	return btcutil.Amount(ceilDiv(int64(r.Forward), 1000)) + fixed + fee
+	return ceilSat(r.Forward) + fixed + fee
 }
 
 // ReserveRule says which channel_reserve_satoshis a peer will demand of the opener: the larger of
@@ -117,7 +117,7 @@ func (r Room) fits(p Params, m *lnwire.AcceptChannel) error {
 		return fmt.Errorf("htlc_minimum_msat %d is more than the smallest part, %d",
 			uint64(m.HtlcMinimum), uint64(r.smallest()))
 	}
-	ours := p.Capacity - btcutil.Amount(ceilDiv(int64(p.Push), 1000))
+	ours := p.Capacity - ceilSat(p.Push)
 	need := r.need(p.CommitFeeRate, p.Type.Anchors) + m.ChannelReserve
 	if ours < need {
 		return fmt.Errorf("channel_reserve_satoshis %d leaves too little: %d sat are ours, "+
@@ -132,5 +132,19 @@ func Clamp(rate chainfee.SatPerKWeight) chainfee.SatPerKWeight {
 	return max(rate, chainfee.FeePerKwFloor)
 }
 
-// ceilDiv rounds up; both numbers are positive.
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+// ceilDiv rounds up; a is not negative, b is positive.
+func ceilDiv(a, b int64) int64 {
+	if a%b != 0 {
+		return a/b + 1
+	}
+	return a / b
+}
+
+// ceilSat rounds up to whole satoshis.
+func ceilSat(amt lnwire.MilliSatoshi) btcutil.Amount {
+	sat := amt.ToSatoshis()
+	if lnwire.NewMSatFromSatoshis(sat) < amt {
+		sat++
+	}
+	return sat
+}
