@@ -14,6 +14,8 @@ const (
 	// pongPatience is how many times Limits.Pong a peer that sends other
 	// messages may leave a ping unanswered: its pong may stand behind them.
 	pongPatience = 6
+	// busyCheck is when to look again while our own side is busy.
+	busyCheck = time.Second
 	// pingBurst and pingsPerSecond bound the pings that we answer. Honest nodes
 	// send one in 10 seconds or more, and several at once after the network hung.
 	pingBurst, pingsPerSecond = 30, 1
@@ -84,7 +86,7 @@ func (p *pinger) check(now time.Time) (wait time.Duration, dead bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.busy {
-		return p.timeout, false // nobody would read the pong
+		return busyCheck, false // nobody would read the pong
 	}
 	if p.answered == nil {
 		return max(0, p.sent.Add(p.interval).Sub(now)), false

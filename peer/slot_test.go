@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,7 +134,12 @@ func TestCrossingDialsFarAway(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			t.Cleanup(func() { pass(time.Second) }) // the last bytes arrive
 			random := rand.New(rand.NewPCG(seed, 0))
-			some := func() time.Duration { return time.Duration(random.Int64N(3e8)) }
+			var mu sync.Mutex
+			some := func() time.Duration {
+				mu.Lock()
+				defer mu.Unlock()
+				return time.Duration(random.Int64N(3e8))
+			}
 			n := newMemNet()
 			n.delay = some
 			a := startNode(t, n, low, "a:1", latency(n, some()))
