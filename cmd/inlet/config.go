@@ -1,6 +1,10 @@
 package main
 
-import "path/filepath"
+import (
+	"net"
+	"path/filepath"
+	"strings"
+)
 
 // Config is everything that an operator can set. The toml tags are the keys of the file, of the
 // environment (INLET_ and the path in upper case, dots as underscores) and of the flags.
@@ -18,7 +22,6 @@ type Config struct {
 	Log      LogConfig      `toml:"log"`
 	Onchain  OnchainConfig  `toml:"onchain"`
 	Channels ChannelsConfig `toml:"channels"`
-	Peers    PeersConfig    `toml:"peers"`
 	Chain    ChainConfig    `toml:"chain"`
 	LSP      LSPConfig      `toml:"lsp"`
 }
@@ -31,10 +34,9 @@ type LogConfig struct {
 
 // OnchainConfig bounds what transactions pay.
 type OnchainConfig struct {
-	OpenConfTarget          uint32 `toml:"open_conf_target"`
-	CloseConfTarget         uint32 `toml:"close_conf_target"`
-	MaxFeeRateSatPerVb      uint64 `toml:"max_fee_rate_sat_per_vb"`
-	FallbackFeeRateSatPerVb uint64 `toml:"fallback_fee_rate_sat_per_vb"`
+	OpenConfTarget     uint32 `toml:"open_conf_target"`
+	CloseConfTarget    uint32 `toml:"close_conf_target"`
+	MaxFeeRateSatPerVb uint64 `toml:"max_fee_rate_sat_per_vb"`
 }
 
 // ChannelsConfig is the policy of channels.
@@ -42,13 +44,6 @@ type ChannelsConfig struct {
 	BaseFeeMsat           uint64 `toml:"base_fee_msat"`
 	FeePpm                uint32 `toml:"fee_ppm"`
 	CltvExpiryDeltaBlocks uint16 `toml:"cltv_expiry_delta_blocks"`
-	MinInboundSizeSat     uint64 `toml:"min_inbound_size_sat"`
-	MaxPendingPerPeer     uint32 `toml:"max_pending_per_peer"`
-}
-
-// PeersConfig limits connections.
-type PeersConfig struct {
-	MaxWithoutChannels uint32 `toml:"max_without_channels"`
 }
 
 // ChainConfig chooses where blocks come from.
@@ -115,14 +110,11 @@ type SaleConfig struct {
 type LimitsConfig struct {
 	OpenOrdersPerClient     uint32 `toml:"open_orders_per_client"`
 	OpenOrders              uint32 `toml:"open_orders"`
-	UnpaidChannelsPerClient uint32 `toml:"unpaid_channels_per_client"`
 	HeldPartsPerPayment     uint32 `toml:"held_parts_per_payment"`
 	HeldPartsPerClient      uint32 `toml:"held_parts_per_client"`
 	HeldParts               uint32 `toml:"held_parts"`
 	RequestsPerSecondClient uint32 `toml:"requests_per_second_per_client"`
 	RequestsPerSecond       uint32 `toml:"requests_per_second"`
-	AnswerWithinSeconds     uint32 `toml:"answer_within_seconds"`
-	UntrustedDustSat        uint64 `toml:"untrusted_dust_sat"`
 }
 
 // DefaultConfig is the configuration of an empty file.
@@ -134,13 +126,11 @@ func DefaultConfig() Config {
 		Log:         LogConfig{Level: "info", Format: "text"},
 		Onchain: OnchainConfig{
 			OpenConfTarget: 6, CloseConfTarget: 6,
-			MaxFeeRateSatPerVb: 250, FallbackFeeRateSatPerVb: 10,
+			MaxFeeRateSatPerVb: 250,
 		},
 		Channels: ChannelsConfig{
 			BaseFeeMsat: 1000, FeePpm: 100, CltvExpiryDeltaBlocks: 80,
-			MinInboundSizeSat: 20_000, MaxPendingPerPeer: 1,
 		},
-		Peers: PeersConfig{MaxWithoutChannels: 100},
 		Chain: ChainConfig{Backend: "bitcoind", Btcd: BtcdConfig{TLS: true}},
 		LSP: LSPConfig{
 			LSPS2: LSPS2Config{
@@ -155,10 +145,9 @@ func DefaultConfig() Config {
 				},
 			},
 			Limits: LimitsConfig{
-				OpenOrdersPerClient: 10, OpenOrders: 1000, UnpaidChannelsPerClient: 2,
+				OpenOrdersPerClient: 10, OpenOrders: 1000,
 				HeldPartsPerPayment: 30, HeldPartsPerClient: 60, HeldParts: 2000,
-				RequestsPerSecondClient: 10, RequestsPerSecond: 2000, AnswerWithinSeconds: 1,
-				UntrustedDustSat: 50_000,
+				RequestsPerSecondClient: 10, RequestsPerSecond: 2000,
 			},
 		},
 	}
@@ -201,18 +190,25 @@ var bitcoindFolders = map[string]string{
 
 func (c *ChainConfig) complete(network, home string) {
 	ports := rpcPorts[network]
-	if c.Btcd.RPCHost == "" {
-		c.Btcd.RPCHost = "127.0.0.1:" + ports.btcd
-	}
+	c.Btcd.RPCHost = hostPort(c.Btcd.RPCHost, ports.btcd)
 	if c.Btcd.CertFile == "" && c.Btcd.TLS {
 		c.Btcd.CertFile = filepath.Join(home, ".btcd", "rpc.cert")
 	}
 	c.Btcd.CertFile = expandHome(c.Btcd.CertFile, home)
-	if c.Bitcoind.RPCHost == "" {
-		c.Bitcoind.RPCHost = "127.0.0.1:" + ports.bitcoind
-	}
+	c.Bitcoind.RPCHost = hostPort(c.Bitcoind.RPCHost, ports.bitcoind)
 	if c.Bitcoind.CookieFile == "" && c.Bitcoind.RPCUser == "" {
 		c.Bitcoind.CookieFile = filepath.Join(home, ".bitcoin", bitcoindFolders[network], ".cookie")
 	}
 	c.Bitcoind.CookieFile = expandHome(c.Bitcoind.CookieFile, home)
+}
+
+// hostPort adds the usual port to a host that comes without, and this machine to no host at all.
+func hostPort(addr, port string) string {
+	if addr == "" {
+		addr = "127.0.0.1"
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return net.JoinHostPort(strings.Trim(addr, "[]"), port)
+	}
+	return addr
 }

@@ -195,7 +195,7 @@ func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
 	}
 	config, err = sources{home: home, flags: map[string]string{
 		"network": "regtest", "data_dir": "~/x", "chain.btcd.tls": "false",
-		"chain.bitcoind.rpc_user": "u",
+		"chain.bitcoind.rpc_user": "u", "chain.btcd.rpc_host": "[::1]",
 	}}.load()
 	require.NoError(t, err)
 	for _, c := range []struct{ got, want string }{
@@ -203,6 +203,7 @@ func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
 		{config.Chain.Bitcoind.RPCHost, "127.0.0.1:18443"},
 		{config.Chain.Bitcoind.CookieFile, ""},
 		{config.Chain.Btcd.CertFile, ""},
+		{config.Chain.Btcd.RPCHost, "[::1]:18334"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)

@@ -14,20 +14,13 @@ var keyHelp = map[string]string{
 	"log.level":  "debug, info, warn or error",
 	"log.format": "text or json",
 
-	"onchain.open_conf_target":             "blocks in which a funding transaction should confirm",
-	"onchain.close_conf_target":            "blocks in which a cooperative close should confirm",
-	"onchain.max_fee_rate_sat_per_vb":      "no transaction of ours pays more",
-	"onchain.fallback_fee_rate_sat_per_vb": "used while the chain backend has no estimate",
-
+	"onchain.open_conf_target":          "blocks in which a funding transaction should confirm",
+	"onchain.close_conf_target":         "blocks in which a cooperative close should confirm",
+	"onchain.max_fee_rate_sat_per_vb":   "no transaction of ours pays more",
 	"channels.base_fee_msat":            "fee for each forwarded payment",
 	"channels.fee_ppm":                  "fee in millionths of a forwarded payment",
 	"channels.cltv_expiry_delta_blocks": "blocks between incoming and outgoing expiry",
-	"channels.min_inbound_size_sat":     "smallest channel that others may open to us",
-	"channels.max_pending_per_peer":     "unconfirmed channels that one peer may open to us",
-
-	"peers.max_without_channels": "connected peers that we have no channel with",
-
-	"chain.backend": "bitcoind or btcd",
+	"chain.backend":                     "bitcoind or btcd",
 
 	"chain.btcd.rpc_host":     "HOST:PORT of btcd's RPC (default: this machine)",
 	"chain.btcd.rpc_user":     "btcd's rpcuser",
@@ -64,12 +57,9 @@ var keyHelp = map[string]string{
 
 	"lsp.limits.open_orders_per_client":         "orders of one client not yet paid",
 	"lsp.limits.open_orders":                    "orders of all clients not yet paid",
-	"lsp.limits.unpaid_channels_per_client":     "channels a client may leave unpaid",
 	"lsp.limits.held_parts_per_payment":         "parts held of one payment",
 	"lsp.limits.held_parts_per_client":          "parts held for one client",
 	"lsp.limits.held_parts":                     "parts held in all",
 	"lsp.limits.requests_per_second_per_client": "LSPS requests that one peer may send",
 	"lsp.limits.requests_per_second":            "LSPS requests that all peers may send",
-	"lsp.limits.answer_within_seconds":          "an LSPS request is answered or refused by then",
-	"lsp.limits.untrusted_dust_sat":             "dust HTLCs in flight towards a client",
 }
