@@ -3,73 +3,21 @@ package lsp
 import (
 	"errors"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
-// MessageType carries all LSPS messages. bLIP-50: BOLT8 message type 37913.
-const MessageType lnwire.MessageType = 37913
-
-// FeatureBit is option_supports_lsps; a node sets it only while its service is on.
-const FeatureBit lnwire.FeatureBit = 729
-
-// ErrTaken is what a Book returns for a jit_channel_scid that it knows already.
-var ErrTaken = errors.New("lsp: jit_channel_scid is taken")
-
-// Book keeps what was bought.
-type Book interface {
-	// Add makes the purchase durable before it returns. An scid that any order or
-	// channel has is refused with ErrTaken.
-	Add(Purchase) error
-}
-
-// Purchase is one successful buy.
-type Purchase struct {
-	ID              string // of the order; unique
-	Client          [33]byte
-	SCID            lnwire.ShortChannelID
-	Params          OpeningFeeParams
-	PaymentSize     lnwire.MilliSatoshi // 0: variable
-	OpeningFee      lnwire.MilliSatoshi // 0 when variable
-	CLTVExpiryDelta uint16
-	ClientTrustsLSP bool
-	AliasUntil      time.Time
-	Rules           jit.Rules
-	CreatedAt       time.Time
-}
-
-// Order is the order of this purchase, waiting for its first part.
-func (p Purchase) Order() jit.Order { return jit.New(p.ID, jit.Terms{}) }
-
-// Offer is the one item of the menu, as the operator sets it.
-type Offer struct {
-	MinFee               lnwire.MilliSatoshi
-	ProportionalPPM      uint32
-	ValidFor             time.Duration // how long an item can be bought and paid
-	AliasFor             time.Duration // the scid stays an alias this much longer
-	MinLifetime          uint32        // blocks
-	MaxClientToSelfDelay uint32        // blocks
-	MinPaymentSize       lnwire.MilliSatoshi
-	MaxPaymentSize       lnwire.MilliSatoshi
-	CLTVExpiryDelta      uint16 // blocks
-	ClientTrustsLSP      bool
-	Rules                jit.Rules
-}
-
 // Liquidity is what the node can do at this moment.
 type Liquidity struct {
-	CanOpen bool                // false: the menu is empty and buy is refused
-	Inbound lnwire.MilliSatoshi // the largest payment that can reach us; 0: not known
-}
+	// CanOpen is false when no channel can be funded: the menu is empty then and buy
+	// is refused.
+	CanOpen bool
 
-// Limits bound what clients can ask for. Zero is the default.
-type Limits struct {
-	ClientPerSecond int // requests of one client, 10
-	PerSecond       int // requests of all, 2000
-	ClientOpen      int // orders of one client not paid or dead, 10
-	Open            int // of all, 1000
+	// Inbound is the largest payment that can reach us; 0: not known.
+	Inbound lnwire.MilliSatoshi
 }
 
 // ServiceConfig is what a Service is made of.
@@ -78,44 +26,175 @@ type ServiceConfig struct {
 	Keys   []PromiseKey // the first signs, all verify
 	Book   Book
 	Rand   io.Reader // a CSPRNG
-	Tokens []string  // get_info tokens that are recognised
 	Limits Limits
 
-	// Open are the orders of before that are neither paid nor dead.
+	// Tokens are what get_info recognises as a token; any other is refused.
+	Tokens []string
+
+	// Protocols are the LSPS that list_protocols names; nil: 2.
+	Protocols []uint8
+
+	// Open are the orders that are neither paid nor dead at the start.
 	Open []Purchase
 
 	// Liquidity is asked at each get_info and buy and must be quick; nil: no limit.
 	Liquidity func() Liquidity
 
-	// Reject, when not nil, says in plain words why a client may not buy now; ""
-	// lets it buy.
+	// Reject says in plain words why a client may not buy now, "" that it may; nil:
+	// every client may.
 	Reject func(client [33]byte) string
 }
 
-// PromiseKey makes promises. ID is part of each promise, so that the key can be
-// replaced while promises of the one before still hold.
-type PromiseKey struct {
-	ID     string // [a-z0-9]{1,16}
-	Secret [32]byte
+// Service answers LSPS requests. Its methods may be called from any goroutine.
+type Service struct {
+	cfg    ServiceConfig
+	limits Limits
+
+	mu      sync.Mutex // guards what follows; not held during Book.Add
+	offer   Offer
+	callers map[[33]byte]*caller
+	meter   meter // of all clients
+	open    map[string]slot
+	openOf  map[[33]byte]int
+	rand    io.Reader
 }
 
-// Service answers LSPS requests. Its methods may be called from any goroutine.
-type Service struct{}
-
 // NewService checks the configuration; the errors say what to change.
-func NewService(cfg ServiceConfig) (*Service, error) { return nil, nil }
+func NewService(cfg ServiceConfig) (*Service, error) {
+	if err := cfg.Offer.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkKeys(cfg.Keys); err != nil {
+		return nil, err
+	}
+	if cfg.Book == nil || cfg.Rand == nil {
+		return nil, errors.New("lsp: a service needs a Book and a Rand")
+	}
+	if cfg.Protocols == nil {
+		cfg.Protocols = []uint8{2}
+	}
+	// bLIP-50: LSPS0 itself is not among the protocols.
+	if slices.Contains(cfg.Protocols, 0) {
+		return nil, errors.New("lsp: protocol 0 is not listed")
+	}
+	s := &Service{
+		cfg:     cfg,
+		limits:  cfg.Limits.orDefault(),
+		offer:   cfg.Offer,
+		callers: map[[33]byte]*caller{},
+		open:    map[string]slot{},
+		openOf:  map[[33]byte]int{},
+		rand:    cfg.Rand,
+	}
+	for _, p := range cfg.Open {
+		s.open[p.ID] = slot{p.Client, p.Params.ValidUntil}
+		s.openOf[p.Client]++
+	}
+	return s, nil
+}
 
-// Handle answers one message of a client; nil is no answer.
-func (s *Service) Handle(now time.Time, client [33]byte, raw []byte) []byte { return nil }
+// SetOffer replaces the menu item. Items that were promised before still hold.
+func (s *Service) SetOffer(o Offer) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offer = o
+	return nil
+}
 
-// PeerGone ends what belongs to the client's connection.
-func (s *Service) PeerGone(client [33]byte) {}
+// Menu is what a client would get now, without the promises.
+func (s *Service) Menu(now time.Time) []OpeningFeeParams {
+	if !s.liquidity().CanOpen {
+		return nil
+	}
+	return []OpeningFeeParams{s.currentOffer().item(now)}
+}
+
+func (s *Service) currentOffer() Offer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.offer
+}
+
+func (s *Service) liquidity() Liquidity {
+	if s.cfg.Liquidity == nil {
+		return Liquidity{CanOpen: true}
+	}
+	return s.cfg.Liquidity()
+}
+
+// PeerGone ends what belongs to the client's connection. Answers that could not be
+// sent count as sent: the node must drop them.
+func (s *Service) PeerGone(client [33]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.callers[client]; c != nil {
+		c.told, c.online = false, false
+	}
+}
 
 // Ended frees the slot of an order that is paid or dead.
-func (s *Service) Ended(id string) {}
+func (s *Service) Ended(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(id)
+}
 
-// SetOffer replaces the menu item. Items promised before still hold.
-func (s *Service) SetOffer(o Offer) error { return nil }
+// Handle answers one message of a client; nil is no answer. It returns after the
+// Book has what was bought.
+func (s *Service) Handle(now time.Time, client [33]byte, raw []byte) []byte {
+	m := parseMessage(raw)
+	if m.kind == response {
+		return nil // two nodes that answer each other's errors never end
+	}
+	allowed, told := s.ask(now, client, m.kind != request)
+	switch {
+	case m.kind != request && told:
+		return nil
+	case m.kind != request:
+		return parseFailure()
+	case !allowed:
+		return reply(m.id, nil, fault(CodeClientRejected, "too many requests: try again in a second"))
+	}
+	result, e := s.call(now, client, m)
+	return reply(m.id, result, e)
+}
 
-// Menu is the item as a client would get it now, without its promise.
-func (s *Service) Menu(now time.Time) []OpeningFeeParams { return nil }
+// ask counts the message. told says that the client is not to be told (again) that
+// its message is malformed: once a connection is enough for an honest one.
+func (s *Service) ask(now time.Time, client [33]byte, bad bool) (allowed, told bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.admit(now, client)
+	told = c.told || !ok
+	c.told = c.told || bad
+	return ok, told
+}
+
+func (s *Service) call(now time.Time, client [33]byte, m message) (any, *rpcError) {
+	method := map[string]func(time.Time, [33]byte, object) (any, *rpcError){
+		"lsps0.list_protocols": s.listProtocols,
+		"lsps2.get_info":       s.getInfo,
+		"lsps2.buy":            s.buy,
+	}[m.method]
+	switch {
+	case method == nil:
+		return nil, fault(CodeMethodNotFound, "method not found")
+	case m.params == nil:
+		return nil, fault(CodeInvalidParams, "params must be an object")
+	}
+	return method(now, client, m.params)
+}
+
+func (s *Service) listProtocols(_ time.Time, _ [33]byte, params object) (any, *rpcError) {
+	if e := params.unrecognized(); e != nil {
+		return nil, e
+	}
+	numbers := []int{} // a []uint8 would be written as base64
+	for _, p := range s.cfg.Protocols {
+		numbers = append(numbers, int(p))
+	}
+	return map[string][]int{"protocols": numbers}, nil
+}
