@@ -197,9 +197,14 @@ func (o *opening) storeChannel(c funding.StoreChannel) funding.Event {
 	if err != nil {
 		return funding.CommandFailed{Fault: PeerTerms, Reason: "the signature is malformed"}
 	}
-	if o.ours() {
+	switch {
+	case o.ours():
 		o.stored, err = o.res.CompleteReservation(nil, sig)
-	} else {
+	case o.w.f.journal.findPoint(c.Point) != nil:
+		// An output that we are about to fund ourselves. If the peer's channel took its place in
+		// the store, we would fund an output that this channel can't spend.
+		return funding.CommandFailed{Fault: PeerTerms, Reason: "the funding outpoint is not yours"}
+	default:
 		o.stored, err = o.res.CompleteReservationSingle(
 			&c.Point, sig, fn.None[lnwallet.AuxFundingDesc]())
 	}
@@ -227,7 +232,10 @@ func (o *opening) notStored(c funding.StoreChannel, cause error) funding.Event {
 	res := o.res
 	o.res = nil
 	if o.ours() {
-		if ch, err := o.w.f.cfg.Channels.FetchChannel(c.Point); err == nil {
+		ch, err := o.w.f.cfg.Channels.FetchChannel(c.Point)
+		if err == nil && ch.IsInitiator && ch.LocalChanCfg.MultiSigKey.PubKey.IsEqual(
+			res.OurContribution().MultiSigKey.PubKey) {
+
 			o.stored = ch // written after all: it can't be taken back
 			return funding.ChannelStored{}
 		}

@@ -97,7 +97,7 @@ func (f *Factory) settle(stored []*channeldb.OpenChannel) error {
 	}
 	held := map[wire.OutPoint]bool{}
 	for _, r := range f.journal.list() {
-		if channels[r.point] == nil {
+		if ch := channels[r.point]; ch == nil || !ch.IsInitiator {
 			if err := f.settleAbsent(r); err != nil {
 				return err
 			}
@@ -147,6 +147,9 @@ func (f *Factory) settleAbsent(r *record) error {
 // resume takes a stored channel up where it was.
 func (w *worker) resume(ch *channeldb.OpenChannel) {
 	f, r := w.f, w.f.journal.findPoint(ch.FundingOutpoint)
+	if !ch.IsInitiator {
+		r = nil
+	}
 	if ch.RemoteNextRevocation != nil {
 		f.journal.markReady(ch.FundingOutpoint)
 	}

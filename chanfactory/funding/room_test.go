@@ -24,7 +24,8 @@ func TestCapacityMeasured(t *testing.T) {
 				c.rate, got, c.fails, c.fits)
 		}
 	}
-	if got := Capacity(room, 100, true, ReserveRule{}); got != Capacity(room, 253, true, ReserveRule{}) {
+	atFloor := Capacity(room, 253, true, ReserveRule{})
+	if got := Capacity(room, 100, true, ReserveRule{}); got != atFloor {
 		t.Errorf("a feerate below the floor gave %d sat", got)
 	}
 	if got := Capacity(Room{Forward: ^lnwire.MilliSatoshi(0) >> 1}, 253, true,

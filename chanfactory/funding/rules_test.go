@@ -30,8 +30,6 @@ func check(t *testing.T, err error, want string) {
 }
 
 func TestCheckAccept(t *testing.T) {
-	p2tr := append([]byte{0x51, 0x20}, make([]byte, 32)...)
-	p2pkh := append([]byte{0x76, 0xa9, 0x14}, make([]byte, 22)...)
 	for _, c := range []struct {
 		name   string
 		change func(*Params, *lnwire.AcceptChannel)
@@ -87,11 +85,27 @@ func TestCheckAccept(t *testing.T) {
 			m.MaxValueInFlight, m.HtlcMinimum = 4999, 1000
 		}, "max_htlc_value_in_flight_msat 4999"},
 		{"upfront taproot script", func(_ *Params, m *lnwire.AcceptChannel) {
-			m.UpfrontShutdownScript = p2tr
+			m.UpfrontShutdownScript = append([]byte{0x51, 0x20}, make([]byte, 32)...)
 		}, ""},
 		{"upfront legacy script", func(_ *Params, m *lnwire.AcceptChannel) {
-			m.UpfrontShutdownScript = p2pkh
+			m.UpfrontShutdownScript = append([]byte{0x76, 0xa9, 0x14}, make([]byte, 22)...)
 		}, "upfront_shutdown_script"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, m := params(), accept()
+			c.change(&p, m)
+			check(t, CheckAccept(p, m), c.want)
+		})
+	}
+}
+
+// What is to go over the channel at once must fit, on the terms that the peer answered with.
+func TestCheckAcceptRoom(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Params, *lnwire.AcceptChannel)
+		want   string
+	}{
 		{"room: in-flight of ten percent", func(p *Params, m *lnwire.AcceptChannel) {
 			p.Room, m.MaxValueInFlight = Room{Forward: 48_000_000}, 10_000_000
 		}, "max_htlc_value_in_flight_msat 10000000 is less than the 48000000 to forward"},
