@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/btcsuite/btcwallet/walletdb"
-	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Errors of Open. Each text says what to do; test with errors.Is.
@@ -45,25 +45,25 @@ func walletError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
 		return walletdb.ErrDbNotOpen
-	case errors.Is(err, bbolt.ErrTxNotWritable):
+	case errors.Is(err, berrors.ErrTxNotWritable):
 		return walletdb.ErrTxNotWritable
-	case errors.Is(err, bbolt.ErrTxClosed):
+	case errors.Is(err, berrors.ErrTxClosed):
 		return walletdb.ErrTxClosed
-	case errors.Is(err, bbolt.ErrBucketNotFound):
+	case errors.Is(err, berrors.ErrBucketNotFound):
 		return walletdb.ErrBucketNotFound
-	case errors.Is(err, bbolt.ErrBucketExists):
+	case errors.Is(err, berrors.ErrBucketExists):
 		return walletdb.ErrBucketExists
-	case errors.Is(err, bbolt.ErrBucketNameRequired):
+	case errors.Is(err, berrors.ErrBucketNameRequired):
 		return walletdb.ErrBucketNameRequired
-	case errors.Is(err, bbolt.ErrKeyRequired):
+	case errors.Is(err, berrors.ErrKeyRequired):
 		return walletdb.ErrKeyRequired
-	case errors.Is(err, bbolt.ErrKeyTooLarge):
+	case errors.Is(err, berrors.ErrKeyTooLarge):
 		return walletdb.ErrKeyTooLarge
-	case errors.Is(err, bbolt.ErrValueTooLarge):
+	case errors.Is(err, berrors.ErrValueTooLarge):
 		return walletdb.ErrValueTooLarge
-	case errors.Is(err, bbolt.ErrIncompatibleValue):
+	case errors.Is(err, berrors.ErrIncompatibleValue):
 		return walletdb.ErrIncompatibleValue
 	}
 

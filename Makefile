@@ -1,0 +1,86 @@
+# make build   bin/inlet and bin/btcd, static
+# make demo    the whole story on a private chain, in a temporary folder
+# make test    all tests, those against real lnd, LDK and bitcoind included
+# make check   format, vet, linters, the rules of the house
+# make race    the packages with the most goroutines under the race detector
+# make bench   all benchmarks
+# make clean   removes what was built and fetched
+#
+# A fresh Linux machine needs Go, make, a C compiler and apt; the rest is fetched into .cache.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Flags for every run of tests, for instance make test TESTFLAGS=-v
+TESTFLAGS ?=
+
+CACHE    := $(CURDIR)/.cache
+INLET    := $(CURDIR)/bin/inlet
+BTCD     := $(CURDIR)/bin/btcd
+BITCOIND := $(CACHE)/bitcoind/bin/bitcoind
+LND      := $(CACHE)/bin/lnd
+
+# The linters are pinned: a new version is a commit that also brings the code in order.
+LINT_VERSION := v2.15.0
+LINT         := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
+
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Where tests find the real programs.
+PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND)
+
+.PHONY: all build demo test unit interop check fmt vet lint house race bench clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(INLET) ./cmd/inlet
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BTCD) github.com/btcsuite/btcd
+
+demo: build
+	$(INLET) demo
+
+test: unit interop
+
+# Tests of the module itself; those of chain run against both backends.
+unit: build $(BITCOIND)
+	$(PROGRAMS) $(GO) test -timeout 10m $(TESTFLAGS) ./...
+
+# Tests against programs that are not ours. They are never taken from Go's test cache, which does not
+# notice that one of the programs is another.
+interop: build $(BITCOIND)
+	cd itest && $(GO) build -trimpath -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
+		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
+	cd itest && $(PROGRAMS) INLET_LND=$(LND) \
+		$(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
+
+$(BITCOIND):
+	itest/get-bitcoind.sh $(CACHE)/bitcoind
+
+check: fmt vet lint house
+
+fmt:
+	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "run gofmt -w on:"; echo "$$bad"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+	cd itest && $(GO) vet ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+$(LINT):
+	CGO_ENABLED=0 GOBIN=$(@D) $(GO) install -trimpath \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+house:
+	$(GO) test -count=1 -run 'House|Arrows' ./node
+
+race:
+	$(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...
+
+bench:
+	$(PROGRAMS) $(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+clean:
+	rm -rf bin $(CACHE)
