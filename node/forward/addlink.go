@@ -32,12 +32,11 @@ const (
 	maxAnchorsCommitFeeRate chainfee.SatPerKVByte = 10_000
 )
 
-// add makes the link and hands it what was parked. The caller holds c.mu. ready
-// is nil for a channel that was open before the connection began; sync says
-// whether channel_reestablish must go first.
-func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.ChannelReady,
-	sync bool) error {
-
+// add makes the link and hands it what was parked. The caller holds c.mu. ready is
+// nil for a channel that was open before the connection began: there
+// channel_reestablish goes first. For all others it is the peer's channel_ready.
+func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.ChannelReady) error {
+	sync := ready == nil
 	if ready != nil && ch.RemoteNextRevocation == nil {
 		if err := ch.InsertNextRevocation(ready.NextPerCommitmentPoint); err != nil {
 			return fmt.Errorf("forward: store next revocation point: %w", err)
@@ -52,7 +51,7 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 	if err != nil {
 		return fmt.Errorf("forward: watch channel %v: %w", ch.FundingOutpoint, err)
 	}
-	one := &oneLink{conn: c, lc: lc, fresh: ready != nil && !sync}
+	one := &oneLink{conn: c, lc: lc, fresh: !sync}
 	one.link = &strictLink{
 		ChannelLink: htlcswitch.NewChannelLink(l.linkConfig(one, ch, events, sync), lc),
 		routes:      e.cfg.Routes, delta: uint32(e.cfg.Policy.Delta), update: e.UpdateFor,
@@ -68,7 +67,7 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 		one.link.HandleChannelUpdate(m)
 	}
 	delete(c.parked, id)
-	delete(c.stored, id)
+	delete(c.pending, id)
 
 	l.mu.Lock()
 	l.byChan[id] = one

@@ -27,6 +27,9 @@ func (l *Links) Deliver(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
 		one.link.HandleChannelUpdate(m)
 		return nil
 	}
+	if sync, ok := m.(*lnwire.ChannelReestablish); ok && c.pending[id] {
+		return reestablishPending(p, sync)
+	}
 	known, err := l.expected(p, id)
 	if err != nil {
 		return err
@@ -40,6 +43,17 @@ func (l *Links) Deliver(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
 	}
 	c.parked[id] = append(c.parked[id], m)
 	return nil
+}
+
+// reestablishPending compares where both stand on a channel that is not open yet:
+// nothing but the first commitment can exist. We sent ours when the connection
+// began.
+func reestablishPending(p Peer, m *lnwire.ChannelReestablish) error {
+	if m.NextLocalCommitHeight == 1 && m.RemoteCommitTailHeight == 0 {
+		return nil
+	}
+	return p.SendMessage(false, &lnwire.Error{ChanID: m.ChanID, Data: lnwire.ErrorData(
+		"channel_reestablish names commitments that this channel never had")})
 }
 
 // expected reports whether the channel is one of ours with this peer whose link

@@ -91,10 +91,10 @@ type Links struct {
 type connLinks struct {
 	peer Peer
 
-	mu     sync.Mutex // held while a link is made or removed
-	gone   bool
-	stored map[lnwire.ChannelID]bool // pending when the connection began
-	parked map[lnwire.ChannelID][]lnwire.Message
+	mu      sync.Mutex // held while a link is made or removed
+	gone    bool
+	pending map[lnwire.ChannelID]bool // not open yet when the connection began
+	parked  map[lnwire.ChannelID][]lnwire.Message
 }
 
 // oneLink is a link in the switch.
@@ -117,7 +117,7 @@ func NewLinks(cfg LinksConfig) *Links {
 // connection, before any of its messages is delivered.
 func (l *Links) PeerOnline(p Peer) error {
 	c := &connLinks{
-		peer: p, stored: map[lnwire.ChannelID]bool{},
+		peer: p, pending: map[lnwire.ChannelID]bool{},
 		parked: map[lnwire.ChannelID][]lnwire.Message{},
 	}
 	l.mu.Lock()
@@ -149,23 +149,27 @@ func (l *Links) resume(c *connLinks, ch *channeldb.OpenChannel) error {
 	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
 	switch {
 	case ch.IsPending:
-		// The funding flow makes its link; the peer then expects to be told where
-		// we stand, as after any reconnect.
-		c.stored[id] = true
-		return nil
+		// The funding flow makes its link later; the peer waits for our
+		// channel_reestablish before it sends channel_ready again.
+		c.pending[id] = true
+		return tellWhereWeStand(c.peer, ch)
 
 	case !ch.HasChanStatus(channeldb.ChanStatusDefault) &&
 		!ch.HasChanStatus(channeldb.ChanStatusRestored):
 		// Being closed, or broken: never signed for again. Our channel_reestablish
 		// lets the peer see whether it has lost state (BOLT 2,
 		// option_data_loss_protect).
-		m, err := ch.ChanSyncMsg()
-		if err != nil {
-			return fmt.Errorf("forward: make channel_reestablish: %w", err)
-		}
-		return c.peer.SendMessage(false, m)
+		return tellWhereWeStand(c.peer, ch)
 	}
-	return l.add(c, ch, nil, true)
+	return l.add(c, ch, nil)
+}
+
+func tellWhereWeStand(p Peer, ch *channeldb.OpenChannel) error {
+	m, err := ch.ChanSyncMsg()
+	if err != nil {
+		return fmt.Errorf("forward: make channel_reestablish: %w", err)
+	}
+	return p.SendMessage(false, m)
 }
 
 // PeerGone removes the connection's links and returns when they have ended.
@@ -211,7 +215,7 @@ func (l *Links) Ready(p Peer, ch *channeldb.OpenChannel, m *lnwire.ChannelReady)
 	if one := l.find(id); one != nil {
 		return l.readyAgain(one, m)
 	}
-	return l.add(c, ch, m, c.stored[id])
+	return l.add(c, ch, m)
 }
 
 // readyAgain handles the channel_ready that follows a channel_reestablish: the

@@ -128,8 +128,18 @@ func (d *Desk) turn(batch []input) error {
 	}
 	for _, e := range touched {
 		d.release(e)
+		d.tell(e)
 	}
 	return d.prune()
+}
+
+// tell reports the stages that were reached since the last time.
+func (d *Desk) tell(e *entry) {
+	for ; e.told < len(e.rec.Timeline); e.told++ {
+		if d.ports.Reached != nil {
+			d.ports.Reached(e.order.ID, e.rec.Timeline[e.told])
+		}
+	}
 }
 
 // added puts a new order on the desk.
@@ -217,10 +227,11 @@ func (d *Desk) happened(e *entry, in input) bool {
 		// A stage alone is not worth a write on a payment's path: it goes to disk
 		// with the next change. Confirmation is the last thing that happens.
 		e.dirty = true
-		if in.stage == StageClaimed {
-			return d.claimed(e, in)
+		if in.stage == StageConfirmed || (in.stage == StageClaimed && d.claimed(e, in)) {
+			return true
 		}
-		return in.stage == StageConfirmed
+		d.tell(e)
+		return false
 	}
 	return d.step(e, in)
 }

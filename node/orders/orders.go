@@ -106,6 +106,9 @@ type Ports struct {
 	Wake func(client [33]byte)
 	// Finished is told that an order became paid or dead. It must not block.
 	Finished func(Record)
+	// Reached is told of each stage that an order has reached. It may be nil and must
+	// not block.
+	Reached func(orderID string, m Moment)
 }
 
 // Limits bound what is held for clients.
@@ -159,6 +162,7 @@ type entry struct {
 	order  jit.Order
 	rec    Record
 	dirty  bool // the record changed since it was written
+	told   int  // how many moments of the timeline Reached was told of
 	queued []jit.Command
 
 	effects effects

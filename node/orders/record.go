@@ -47,11 +47,41 @@ type Moment struct {
 
 // Part is what became of one HTLC of the order, for people to read.
 type Part struct {
-	Key      jit.CircuitKey      `json:"key"`
-	Amount   lnwire.MilliSatoshi `json:"amount"`
-	ExtraFee lnwire.MilliSatoshi `json:"extra_fee,omitempty"`
-	Expiry   uint32              `json:"expiry"`
-	State    string              `json:"state"` // held, forwarded, claimed, failed
+	Key      jit.CircuitKey
+	Amount   lnwire.MilliSatoshi
+	ExtraFee lnwire.MilliSatoshi
+	Expiry   uint32 // height of the incoming HTLC
+	State    string // held, forwarded, claimed, failed
+}
+
+// partV1 is a Part on disk.
+type partV1 struct {
+	Scid     uint64              `json:"incoming_scid"`
+	Index    uint64              `json:"incoming_id"`
+	Amount   lnwire.MilliSatoshi `json:"amount_msat"`
+	ExtraFee lnwire.MilliSatoshi `json:"extra_fee_msat,omitempty"`
+	Expiry   uint32              `json:"expiry_height"`
+	State    string              `json:"state"`
+}
+
+// MarshalJSON encodes the part for the store.
+func (p Part) MarshalJSON() ([]byte, error) {
+	return json.Marshal(partV1{
+		p.Key.Chan.ToUint64(), p.Key.Index, p.Amount, p.ExtraFee, p.Expiry, p.State,
+	})
+}
+
+// UnmarshalJSON decodes what MarshalJSON made.
+func (p *Part) UnmarshalJSON(raw []byte) error {
+	var v partV1
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return fmt.Errorf("orders: decode part: %w", err)
+	}
+	*p = Part{
+		Key:    jit.CircuitKey{Chan: lnwire.NewShortChanIDFromInt(v.Scid), Index: v.Index},
+		Amount: v.Amount, ExtraFee: v.ExtraFee, Expiry: v.Expiry, State: v.State,
+	}
+	return nil
 }
 
 // Failure is why the last payment of an order was refused.
@@ -109,7 +139,9 @@ func (r *Record) note(before jit.Order, ev jit.Event, cmds []jit.Command, at tim
 		r.part(Part{Key: ev.Part.Key, Amount: ev.Part.Amount,
 			Expiry: ev.Part.IncomingExpiry, State: "held"})
 	case jit.ClientOnline:
-		r.stage(StageClientConnected, at)
+		if _, waits := before.State.(jit.AwaitClient); waits {
+			r.stage(StageClientConnected, at)
+		}
 	case jit.OpenSigned:
 		r.stage(StageFundingSigned, at)
 	case jit.ChannelUsable:
@@ -146,8 +178,6 @@ func (r *Record) noteState(before jit.Order, at time.Time) {
 
 func (r *Record) noteCommand(c jit.Command, at time.Time) {
 	switch c := c.(type) {
-	case jit.OpenChannel:
-		r.stage(StageClientConnected, at)
 	case jit.ForwardPart:
 		r.stage(StageForwarded, at)
 		r.update(c.Key, "forwarded")
@@ -194,9 +224,9 @@ type recordV1 struct {
 	Timeline   []Moment            `json:"timeline"`
 	Parts      []Part              `json:"parts,omitempty"`
 	Failure    *Failure            `json:"failure,omitempty"`
-	Hash       string              `json:"hash,omitempty"`
-	OpeningFee lnwire.MilliSatoshi `json:"opening_fee,omitempty"`
-	Point      string              `json:"point,omitempty"`
+	Hash       string              `json:"payment_hash,omitempty"`
+	OpeningFee lnwire.MilliSatoshi `json:"opening_fee_msat,omitempty"`
+	Point      string              `json:"channel_point,omitempty"`
 }
 
 // Marshal encodes a record for the store.

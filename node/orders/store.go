@@ -35,7 +35,7 @@ func (d *Desk) Load(p Ports) error {
 			if err != nil {
 				return fmt.Errorf("orders: read order %s: %w", k, err)
 			}
-			d.orders[string(k)] = &entry{order: rec.Order, rec: rec}
+			d.orders[string(k)] = &entry{order: rec.Order, rec: rec, told: len(rec.Timeline)}
 			return nil
 		})
 	}, func() { clear(d.orders) })

@@ -1,0 +1,50 @@
+package node
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg"
+
+	"github.com/inletlsp/inlet/node/store"
+	"github.com/inletlsp/inlet/wallet"
+)
+
+// CreateOptions say what wallet to make.
+type CreateOptions struct {
+	// Dir is the data directory; it is made if it isn't there.
+	Dir string
+	// Params is the network; nil is mainnet.
+	Params *chaincfg.Params
+	// Passphrase protects the wallet on disk.
+	Passphrase []byte
+	// Insecure makes a wallet without a passphrase, for regtest.
+	Insecure bool
+	// Words restore a wallet; nil draws a new one.
+	Words []string
+	// Birthday is the earliest time at which a restored wallet may have got coins;
+	// zero: the one that the words carry.
+	Birthday time.Time
+}
+
+// Create makes a wallet in a data directory and returns its 24 words. They are
+// the only copy: nothing shows them again. Errors: wallet.ErrExists,
+// wallet.ErrBadWords, store.ErrLocked.
+func Create(o CreateOptions) (words []string, err error) {
+	if o.Dir == "" {
+		return nil, errors.New("node: CreateOptions.Dir is empty: name the data directory")
+	}
+	if o.Params == nil {
+		o.Params = &chaincfg.MainNetParams
+	}
+	db, err := store.Open(store.Options{Dir: o.Dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return wallet.Create(db, wallet.CreateOptions{
+		Params: o.Params, Passphrase: o.Passphrase, Insecure: o.Insecure,
+		Words: o.Words, Birthday: o.Birthday,
+	})
+}

@@ -1,0 +1,90 @@
+package node_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/jit"
+	"github.com/inletlsp/inlet/node"
+	"github.com/inletlsp/inlet/node/nodetest"
+	"github.com/inletlsp/inlet/node/orders"
+	"github.com/inletlsp/inlet/node/pay"
+)
+
+// offer is the menu of the tests' LSP.
+func offer() lsp.Offer {
+	rules := jit.DefaultRules()
+	return lsp.Offer{
+		MinFee: 2_000_000, ProportionalPPM: 10_000, ValidFor: time.Hour,
+		MinLifetime: 4320, MaxClientToSelfDelay: 2016,
+		MinPaymentSize: 10_000_000, MaxPaymentSize: 4_000_000_000,
+		CLTVExpiryDelta: 144, Rules: rules,
+	}
+}
+
+// sells makes a node an LSP that reports the stages of its orders.
+func sells(stages chan<- orders.Stage) func(*node.Options) {
+	return func(o *node.Options) {
+		o.LSP = &node.LSPOptions{
+			Offer: offer(), OverprovisionPPM: 500_000,
+			Reached: func(_ string, m orders.Moment) {
+				if stages != nil {
+					stages <- m.Stage
+				}
+			},
+		}
+	}
+}
+
+// await reads stages until the wanted one.
+func await(t *testing.T, stages <-chan orders.Stage, want orders.Stage) {
+	t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		select {
+		case s := <-stages:
+			if s == want {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("stage %s was not reached", want)
+		}
+	}
+}
+
+// TestJITPayment is the main job on one chain: a payer's payment becomes the
+// client's first channel.
+func TestJITPayment(t *testing.T) {
+	net := nodetest.New(t)
+	stages := make(chan orders.Stage, 256)
+	seller := net.Node("lsp", sells(stages))
+	payer := net.Node("payer", nil)
+	client := net.Node("client", nil)
+	seller.Fund(20_000_000, 3)
+	payer.Fund(50_000_000, 1)
+	nodetest.OpenConfirmed(payer, seller, 10_000_000)
+
+	ctx, cancel := net.Context()
+	defer cancel()
+	size := lnwire.MilliSatoshi(50_000_000)
+	inv, err := client.JITInvoice(ctx, node.JITInvoiceRequest{
+		LSP: seller.Key(), Addr: seller.Addr(), Amount: size, Description: "first channel",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inv.OpeningFee != 2_000_000 {
+		t.Errorf("opening fee is %d msat, want the minimum fee", inv.OpeningFee)
+	}
+	paid, err := payer.Pay(ctx, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if paid.Status != pay.Succeeded {
+		t.Fatalf("payment: %+v", paid.Failure)
+	}
+	await(t, stages, orders.StageSettled)
+}

@@ -1,0 +1,330 @@
+package node
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/graph/db/models"
+	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/jit"
+	"github.com/inletlsp/inlet/node/orders"
+	"github.com/inletlsp/inlet/peer"
+)
+
+// maxLSPSCalls is how many LSPS requests are worked on at once. One more holds up
+// the reading from the peer that sent it.
+const maxLSPSCalls = 64
+
+// promiseKeyID names the promise key that comes from the wallet's seed, so that
+// every promise still holds after a restart, and after a restore from the words.
+const promiseKeyID = "s1"
+
+// lspDesk speaks LSPS0 with peers: it answers as a service and asks as a client.
+type lspDesk struct {
+	n       *Node
+	service *lsp.Service // nil: the service is off
+	client  *lsp.Client
+	calls   chan struct{}
+	wg      sync.WaitGroup
+}
+
+// composeSales builds both sides of LSPS2: the orders and the service that sells,
+// and the buyer.
+func (n *Node) composeSales() error {
+	limits := orders.Limits{ClientParts: defaultClientParts, Parts: defaultParts}
+	if n.opts.LSP != nil {
+		limits = orders.Limits{ClientParts: n.opts.LSP.ClientParts, Parts: n.opts.LSP.Parts}
+	}
+	var err error
+	n.orders, err = orders.New(orders.Config{
+		DB: n.store, Limits: limits, Clock: n.clock, Log: n.log.With("part", "orders"),
+	})
+	if err != nil {
+		return err
+	}
+	d := &lspDesk{n: n, calls: make(chan struct{}, maxLSPSCalls)}
+	d.client = lsp.NewClient(d, rand.Reader)
+	n.lsps = d
+	n.buyer, err = newBuyer(n)
+	return err
+}
+
+// openShop starts the service; the orders are loaded by then.
+func (n *Node) openShop() error {
+	if n.opts.LSP == nil {
+		return nil
+	}
+	var err error
+	n.lsps.service, err = lsp.NewService(lsp.ServiceConfig{
+		Offer: n.opts.LSP.Offer, Limits: n.opts.LSP.Limits, Rand: rand.Reader,
+		Keys: []lsp.PromiseKey{{
+			ID: promiseKeyID, Secret: n.wallet.DeriveSecret("lsps2 promise key"),
+		}},
+		Book: book{n}, Open: n.openPurchases(), Liquidity: n.liquidity,
+	})
+	if err != nil {
+		return fmt.Errorf("node: start LSP service: %w", err)
+	}
+	return nil
+}
+
+// openPurchases are the orders that take a place among the open ones.
+func (n *Node) openPurchases() []lsp.Purchase {
+	var open []lsp.Purchase
+	for _, r := range n.orders.List() {
+		switch r.Order.State.(type) {
+		case jit.Paid, jit.Dead:
+			continue
+		}
+		t := r.Order.Terms
+		open = append(open, lsp.Purchase{
+			ID: r.Order.ID, Client: t.Client, SCID: t.SCID, PaymentSize: t.PaymentSize,
+			CLTVExpiryDelta: t.CLTVExpiryDelta, ClientTrustsLSP: t.ClientTrustsLSP,
+			AliasUntil: t.AliasUntil, Rules: t.Rules, CreatedAt: r.CreatedAt,
+		})
+	}
+	return open
+}
+
+// liquidity says whether a channel could be opened at this moment.
+func (n *Node) liquidity() lsp.Liquidity {
+	return lsp.Liquidity{CanOpen: n.source.Status().Synced}
+}
+
+// lspMessage takes one LSPS message from a peer's read goroutine.
+func (n *Node) lspMessage(c *peer.Conn, raw []byte) {
+	d := n.lsps
+	if d.client.Deliver(c.PubKey(), raw) || d.service == nil {
+		return
+	}
+	select {
+	case d.calls <- struct{}{}:
+	case <-c.QuitSignal():
+		return
+	}
+	d.wg.Go(func() {
+		defer func() { <-d.calls }()
+		// bLIP-50: "SHOULD NOT send a message of type 37913 to a peer that never sent
+		// one": what is answered was asked on this connection.
+		if reply := d.service.Handle(n.clock.Now(), c.PubKey(), raw); reply != nil {
+			d.reply(c, reply)
+		}
+	})
+}
+
+func (d *lspDesk) reply(c *peer.Conn, raw []byte) {
+	m, err := lnwire.NewCustom(lsp.MessageType, raw)
+	if err == nil {
+		err = c.SendMessage(false, m)
+	}
+	if err != nil {
+		// bLIP-50: a response that can't be delivered counts as delivered.
+		d.n.log.Debug("LSPS answer not delivered", "peer", peerKey(c.PubKey()), "err", err)
+	}
+}
+
+// Send implements lsp.Transport.
+func (d *lspDesk) Send(to [33]byte, raw []byte) error {
+	c, ok := d.n.peers.Get(to)
+	if !ok {
+		return fmt.Errorf("node: peer %x is not connected", to)
+	}
+	m, err := lnwire.NewCustom(lsp.MessageType, raw)
+	if err != nil {
+		return fmt.Errorf("node: make LSPS message: %w", err)
+	}
+	return c.SendMessage(false, m)
+}
+
+func (n *Node) lspGone(id [33]byte) {
+	n.lsps.client.PeerGone(id)
+	if n.lsps.service != nil {
+		n.lsps.service.PeerGone(id)
+	}
+}
+
+// book keeps what the service sells among the orders.
+type book struct{ n *Node }
+
+// Add implements lsp.Book.
+func (b book) Add(p lsp.Purchase) error {
+	if _, err := b.n.aliases.FindBaseSCID(p.SCID); err == nil {
+		return lsp.ErrTaken
+	}
+	err := b.n.orders.Add(orders.Record{
+		Order: p.Order(), Promise: p.Params.Promise, CreatedAt: p.CreatedAt,
+		OpeningFee: p.OpeningFee,
+	})
+	if errors.Is(err, orders.ErrTaken) {
+		return lsp.ErrTaken
+	}
+	return err
+}
+
+// orderPorts are what the orders work on.
+func (n *Node) orderPorts() orders.Ports {
+	ports := orders.Ports{
+		Opener: opener{n}, Switch: n.engine, Aliases: orderAliases{n}, Facts: orderFacts{n},
+		Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(), Finished: n.orderFinished,
+	}
+	if n.opts.LSP != nil {
+		ports.Wake, ports.Reached = n.opts.LSP.Wake, n.opts.LSP.Reached
+	}
+	return ports
+}
+
+// orderFinished frees the order's place and tells the embedder.
+func (n *Node) orderFinished(r orders.Record) {
+	if n.lsps.service != nil {
+		n.lsps.service.Ended(r.Order.ID)
+	}
+	e := Event{Kind: OrderFailed, OrderID: r.Order.ID}
+	if r.Hash != nil {
+		e.PaymentHash = r.Hash.String()
+	}
+	if r.Failure != nil {
+		e.Reason = r.Failure.Reason
+	}
+	if s, ok := r.Order.State.(jit.Paid); ok {
+		e.Kind, e.Fee, e.Reason = OrderPaid, s.Fee, ""
+	}
+	n.events.add(e)
+}
+
+// opener makes the channels of orders.
+type opener struct{ n *Node }
+
+// Open implements orders.Opener.
+func (o opener) Open(r orders.Opening) error {
+	c, ok := o.n.peers.Get(r.Client)
+	if !ok || c.ID() != r.Conn {
+		return fmt.Errorf("node: the client's connection has ended")
+	}
+	room := chanfactory.Room{Forward: r.Receives, Parts: r.Parts}
+	rate, err := o.n.feeRate(0, o.n.opts.Onchain.OpenConfTarget)
+	if err != nil {
+		return err
+	}
+	capacity := o.n.capacity(room, !r.WithoutAnchors)
+	if err := o.n.wallet.CanFund(capacity, rate); err != nil {
+		return err
+	}
+	ctx, cancel := o.n.callContext()
+	defer cancel()
+	return o.n.factory.Open(ctx, chanfactory.OpenRequest{
+		Peer: peerHandler{o.n}.wrap(c), Tag: r.OrderID, Capacity: capacity, Private: true,
+		ZeroConf: true, Withhold: r.Withhold, WithoutAnchors: r.WithoutAnchors,
+		MaxToSelfDelay: r.MaxToSelfDelay, FeeRate: rate, Room: room, Timeout: r.Timeout,
+	})
+}
+
+func (o opener) Cancel(orderID string) { o.n.factory.Cancel(orderID) }
+
+func (o opener) Release(point wire.OutPoint) error {
+	ctx, cancel := o.n.callContext()
+	defer cancel()
+	return o.n.factory.Release(ctx, point)
+}
+
+func (o opener) Drop(point wire.OutPoint, reason string) error {
+	ctx, cancel := o.n.callContext()
+	defer cancel()
+	return o.n.factory.Drop(ctx, point, reason)
+}
+
+// capacity is the size of a new channel: what the payment needs at the current fee
+// rate, and room to receive again.
+func (n *Node) capacity(room chanfactory.Room, anchors bool) btcutil.Amount {
+	rate := n.commitFeeRate()
+	needed := chanfactory.Capacity(room, rate, anchors, chanfactory.Reserve{})
+	payment := room.Forward.ToSatoshis()
+	extra := payment * btcutil.Amount(n.opts.LSP.OverprovisionPPM) / 1_000_000
+	return max(needed+extra, minChannelCapacity)
+}
+
+// minChannelCapacity is the smallest channel that other nodes accept by default.
+const minChannelCapacity btcutil.Amount = 20_000
+
+// orderAliases registers jit_channel_scids.
+type orderAliases struct{ n *Node }
+
+// Register implements orders.Aliases. The alias manager would store a second copy
+// of an alias that is there, and reports an error when the link is down although it
+// has stored the alias: so look before and after.
+func (a orderAliases) Register(alias lnwire.ShortChannelID, point wire.OutPoint) error {
+	if _, err := a.n.aliases.FindBaseSCID(alias); err == nil {
+		return nil
+	}
+	ch, err := a.n.channels.ChannelStateDB().FetchChannel(point)
+	if err != nil {
+		return fmt.Errorf("node: load channel %v: %w", point, err)
+	}
+	// gossip=true keeps the alias of a private channel over restarts.
+	err = a.n.aliases.AddLocalAlias(alias, ch.ShortChannelID, true, true)
+	if _, found := a.n.aliases.FindBaseSCID(alias); found == nil {
+		return nil
+	}
+	return fmt.Errorf("node: register alias %v: %w", alias, err)
+}
+
+func (a orderAliases) UpdateFor(scid lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error) {
+	return a.n.engine.UpdateFor(scid)
+}
+
+// orderFacts is what a start finds for the orders.
+type orderFacts struct{ n *Node }
+
+func (f orderFacts) Fundings() (map[string]jit.Funding, error) {
+	list, err := f.n.factory.Fundings()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]jit.Funding{}
+	for _, fd := range list {
+		if fd.Tag == "" || fd.State == chanfactory.Intended {
+			continue
+		}
+		gone := fd.State == chanfactory.Gone
+		if !gone {
+			_, err := f.n.channels.ChannelStateDB().FetchChannel(fd.Point)
+			gone = err != nil
+		}
+		found[fd.Tag] = jit.Funding{
+			Point: fd.Point, Withheld: fd.State == chanfactory.Withheld, Gone: gone,
+		}
+	}
+	return found, nil
+}
+
+func (f orderFacts) Incoming() (map[models.CircuitKey]bool, error) {
+	chans, err := f.n.channels.ChannelStateDB().FetchAllOpenChannels()
+	if err != nil {
+		return nil, fmt.Errorf("node: load channels: %w", err)
+	}
+	keys := map[models.CircuitKey]bool{}
+	for _, ch := range chans {
+		for _, side := range [][]channeldb.HTLC{
+			ch.LocalCommitment.Htlcs, ch.RemoteCommitment.Htlcs,
+		} {
+			for _, h := range side {
+				if h.Incoming {
+					keys[models.CircuitKey{ChanID: ch.ShortChannelID, HtlcID: h.HtlcIndex}] = true
+				}
+			}
+		}
+	}
+	return keys, nil
+}
+
+func (f orderFacts) Preimage(hash lntypes.Hash) (lntypes.Preimage, bool) {
+	return f.n.beacon.LookupPreimage(hash)
+}

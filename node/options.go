@@ -1,0 +1,168 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/chain"
+	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/node/orders"
+)
+
+// Options say what node to make. Dir, Chain and a passphrase (or the word to go
+// without) must be set; everything else has a default.
+type Options struct {
+	// Dir is the data directory; it holds inlet.db. It must hold a wallet (Create).
+	Dir string
+	// Params is the network; nil is mainnet.
+	Params *chaincfg.Params
+	// Alias is the node's name for people.
+	Alias string
+	// Listen are the addresses for Lightning peers; none: only outgoing connections.
+	Listen []string
+	// External are the host:port addresses that the node's URIs name; none: the
+	// listening ones.
+	External []string
+	// Admin is where the admin API listens, on loopback; empty: nowhere.
+	Admin string
+	// Version is told by the admin API.
+	Version string
+
+	// Passphrase unlocks the wallet.
+	Passphrase []byte
+	// InsecureNoPassphrase is for a wallet that was made without one.
+	InsecureNoPassphrase bool
+	// RecoveryWindow is how many unused addresses in a row end a rescan; 0 is 250
+	// for a restored wallet and none otherwise.
+	RecoveryWindow uint32
+
+	Chain    ChainOptions
+	Onchain  OnchainOptions
+	Channels ChannelOptions
+	// LSP sells JIT channels; nil: the service is off.
+	LSP *LSPOptions
+	// NoEvents switches the durable events off, for programs that don't read them.
+	NoEvents bool
+
+	// Log gets structured logs; nil discards them.
+	Log *slog.Logger
+
+	clock      clock.Clock // nil: the system's
+	storeGroup int         // 0: the store's default
+}
+
+// ChainOptions say where the chain comes from. Exactly one of the fields is set.
+type ChainOptions struct {
+	Btcd     *chain.BtcdConfig
+	Bitcoind *chain.BitcoindConfig
+	// PollInterval is for a bitcoind without ZMQ; 0 is the chain's default.
+	PollInterval time.Duration
+}
+
+func (c ChainOptions) source(o Options, hints chain.HintCache) (chain.Source, error) {
+	opts := chain.Options{
+		Params: o.Params, Hints: hints, FeeCap: o.Onchain.MaxFeeRate.FeePerKWeight(),
+		PollInterval: c.PollInterval, Log: o.Log.With("part", "chain"),
+	}
+	if c.Btcd != nil {
+		return chain.NewBtcd(opts, *c.Btcd)
+	}
+	return chain.NewBitcoind(opts, *c.Bitcoind)
+}
+
+// OnchainOptions bound what transactions cost.
+type OnchainOptions struct {
+	// OpenConfTarget and CloseConfTarget are in blocks; 0 is 6.
+	OpenConfTarget, CloseConfTarget uint32
+	// MaxFeeRate caps every estimate; 0 is 100 sat/vB.
+	MaxFeeRate chainfee.SatPerVByte
+}
+
+// ChannelOptions are the default policy of our channels.
+type ChannelOptions struct {
+	// BaseFee and FeePPM are charged for forwarding. Zero is zero.
+	BaseFee lnwire.MilliSatoshi
+	FeePPM  uint32
+	// CLTVExpiryDelta is in blocks; 0 is 80. With an LSP it must not be more than
+	// the LSP's own delta.
+	CLTVExpiryDelta uint16
+}
+
+// LSPOptions are the service's.
+type LSPOptions struct {
+	// Offer is the item that the menu has.
+	Offer lsp.Offer
+	// Limits bound what clients may ask for.
+	Limits lsp.Limits
+	// ClientParts and Parts are how many HTLCs are held for one client and in all;
+	// 0 is 60 and 2000.
+	ClientParts, Parts int
+	// Overprovision is how much larger than needed a new channel is, in millionths
+	// of the payment, so that the client can receive again; the capacity is at
+	// least MinCapacity.
+	OverprovisionPPM uint32
+	// Wake is called when a payment waits for a client that is not connected. It
+	// must not block.
+	Wake func(client [33]byte)
+	// Reached is called for each stage that an order reaches, after it is stored
+	// where that matters. It must not block.
+	Reached func(orderID string, m orders.Moment)
+}
+
+const (
+	defaultConfTarget  = 6
+	defaultMaxFeeRate  = chainfee.SatPerVByte(100)
+	defaultCLTVDelta   = 80
+	defaultClientParts = 60
+	defaultParts       = 2000
+)
+
+// complete fills in the defaults and says what can't be.
+func (o *Options) complete() error {
+	if o.Dir == "" {
+		return errors.New("node: Options.Dir is empty: name the data directory")
+	}
+	if (o.Chain.Btcd == nil) == (o.Chain.Bitcoind == nil) {
+		return errors.New("node: set exactly one of Options.Chain.Btcd and Options.Chain.Bitcoind")
+	}
+	if o.Params == nil {
+		o.Params = &chaincfg.MainNetParams
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.clock == nil {
+		o.clock = clock.NewDefaultClock()
+	}
+	setDefault(&o.Onchain.OpenConfTarget, defaultConfTarget)
+	setDefault(&o.Onchain.CloseConfTarget, defaultConfTarget)
+	setDefault(&o.Onchain.MaxFeeRate, defaultMaxFeeRate)
+	setDefault(&o.Channels.CLTVExpiryDelta, defaultCLTVDelta)
+	if o.LSP == nil {
+		return nil
+	}
+	own := *o.LSP
+	o.LSP = &own
+	setDefault(&own.ClientParts, defaultClientParts)
+	setDefault(&own.Parts, defaultParts)
+	if o.Channels.CLTVExpiryDelta > own.Offer.CLTVExpiryDelta {
+		return fmt.Errorf("node: channels.cltv_expiry_delta_blocks is %d, more than "+
+			"lsp.lsps2.lsp_cltv_expiry_delta_blocks (%d): payers would send too few blocks; "+
+			"make it at most that", o.Channels.CLTVExpiryDelta, own.Offer.CLTVExpiryDelta)
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
