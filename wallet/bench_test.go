@@ -57,11 +57,11 @@ func startBtcd(t testing.TB) *regtest.Btcd {
 type bench struct {
 	*Wallet
 
-	t      testing.TB
-	btcd   *regtest.Btcd
-	source chain.Source
-	db     kvdb.Backend
-	opts   Options
+	t        testing.TB
+	btcd     *regtest.Btcd
+	db       kvdb.Backend
+	channels *channeldb.DB
+	change   func(*Options)
 }
 
 // newBench makes a wallet, starts it and waits until it is synced.
@@ -76,40 +76,40 @@ func newBench(t testing.TB, change func(*Options)) *bench {
 
 func openBench(t testing.TB, db kvdb.Backend, change func(*Options)) *bench {
 	t.Helper()
-	b := &bench{t: t, btcd: startBtcd(t), db: db}
-	var err error
-	b.source, err = chain.NewBtcd(chain.Options{Params: &chaincfg.RegressionNetParams},
-		b.btcd.Config())
-	require.NoError(t, err)
-	require.NoError(t, b.source.Start(context.Background()))
-	t.Cleanup(func() { require.NoError(t, b.source.Stop()) })
-
 	channels, err := channeldb.CreateWithBackend(db)
 	require.NoError(t, err)
-	b.opts = Options{
-		DB: db, Params: &chaincfg.RegressionNetParams, Insecure: true, Chain: b.source,
-		Channels: channels.ChannelStateDB(), RecoveryWindow: 20,
-	}
-	if change != nil {
-		change(&b.opts)
-	}
+	b := &bench{t: t, btcd: startBtcd(t), db: db, change: change, channels: channels}
 	b.open()
 
 	return b
 }
 
+// open starts a chain source and the wallet on it, as a process does.
 func (b *bench) open() {
 	b.t.Helper()
-	w, err := Open(b.opts)
+	source, err := chain.NewBtcd(chain.Options{Params: &chaincfg.RegressionNetParams},
+		b.btcd.Config())
+	require.NoError(b.t, err)
+	require.NoError(b.t, source.Start(context.Background()))
+	b.t.Cleanup(func() { require.NoError(b.t, source.Stop()) })
+
+	opts := Options{
+		DB: b.db, Params: &chaincfg.RegressionNetParams, Insecure: true, Chain: source,
+		Channels: b.channels.ChannelStateDB(), RecoveryWindow: 20,
+	}
+	if b.change != nil {
+		b.change(&opts)
+	}
+	w, err := Open(opts)
 	require.NoError(b.t, err)
 	b.Wallet = w
 	b.t.Cleanup(func() { require.NoError(b.t, w.Stop()) })
 	require.NoError(b.t, w.Start(context.Background()))
-	b.await("the first sync", w.Synced)
 	<-w.Ready()
+	b.await("the first sync", w.Synced)
 }
 
-// reopen stops the wallet and opens it again, on the same store and chain source.
+// reopen stops the wallet and opens it again on the same store.
 func (b *bench) reopen() {
 	b.t.Helper()
 	require.NoError(b.t, b.Stop())

@@ -28,7 +28,9 @@ func TestPayScript(t *testing.T) {
 	p2tr := of(btcutil.NewAddressTaproot(make([]byte, 32), regtest))
 	p2pkh := of(btcutil.NewAddressPubKeyHash(hash, regtest))
 	p2sh := of(btcutil.NewAddressScriptHashFromHash(hash, regtest))
-	for _, good := range []string{p2wkh, p2tr, p2pkh, p2sh, " " + p2wkh + "\n", strings.ToUpper(p2tr)} {
+	for _, good := range []string{
+		p2wkh, p2tr, p2pkh, p2sh, " " + p2wkh + "\n", strings.ToUpper(p2tr),
+	} {
 		script, err := payScript(good, regtest)
 		require.NoError(t, err, good)
 		require.NotEmpty(t, script)

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -123,30 +124,53 @@ func TestRecordRefuses(t *testing.T) {
 		insecure bool
 		want     error
 	}{
-		"wrong passphrase":         {sealed, "regtest", []byte("wrong"), false, ErrWrongPassphrase},
-		"no passphrase":            {sealed, "regtest", nil, false, ErrPassphraseRule},
-		"insecure on a sealed one": {sealed, "regtest", nil, true, ErrPassphraseNeeded},
-		"passphrase on an open":    {open, "regtest", pass, false, ErrNotEncrypted},
-		"both":                     {open, "regtest", pass, true, ErrPassphraseRule},
-		"another network":          {sealed, "mainnet", pass, false, ErrWrongNetwork},
-		"newer":                    {edit(open, `{"v":1`, `{"v":2`), "regtest", nil, true, ErrNewer},
-		"not json":                 {sealed[:20], "regtest", pass, false, ErrDamaged},
-		"empty":                    {nil, "regtest", pass, false, ErrDamaged},
-		"network changed":          {withHead(func(h *header) { h.Network = "mainnet" }), "mainnet", pass, false, ErrWrongPassphrase},
-		"cost changed":             {withHead(func(h *header) { h.Time++ }), "regtest", pass, false, ErrWrongPassphrase},
-		"cost absurd":              {withHead(func(h *header) { h.MemoryKiB = 1 << 31 }), "regtest", pass, false, ErrDamaged},
-		"cost zero":                {withHead(func(h *header) { h.Threads = 0 }), "regtest", pass, false, ErrDamaged},
-		"nonce short":              {withHead(func(h *header) { h.Nonce = h.Nonce[1:] }), "regtest", pass, false, ErrDamaged},
-		"newer header":             {withHead(func(h *header) { h.V = 2 }), "regtest", pass, false, ErrNewer},
-		"unknown kdf":              {withHead(func(h *header) { h.Kdf = "rot13" }), "regtest", pass, false, ErrDamaged},
-		"kdf taken off":            {withHead(func(h *header) { h.Kdf = kdfNone }), "regtest", nil, true, ErrDamaged},
-		"box changed":              {withBox(func(r *record) { r.Box[3] ^= 1 }), "regtest", pass, false, ErrWrongPassphrase},
-		"box cut":                  {withBox(func(r *record) { r.Box = r.Box[:5] }), "regtest", pass, false, ErrWrongPassphrase},
-		"box gone":                 {withBox(func(r *record) { r.Box = nil }), "regtest", pass, false, ErrWrongPassphrase},
+		"wrong passphrase":         {raw: sealed, pass: []byte("wrong"), want: ErrWrongPassphrase},
+		"no passphrase":            {raw: sealed, want: ErrPassphraseRule},
+		"insecure on a sealed one": {raw: sealed, insecure: true, want: ErrPassphraseNeeded},
+		"passphrase on an open":    {raw: open, pass: pass, want: ErrNotEncrypted},
+		"both":                     {raw: open, pass: pass, insecure: true, want: ErrPassphraseRule},
+		"another network":          {raw: sealed, network: "mainnet", pass: pass, want: ErrWrongNetwork},
+		"newer":                    {raw: edit(open, `{"v":1`, `{"v":2`), insecure: true, want: ErrNewer},
+		"not json":                 {raw: sealed[:20], pass: pass, want: ErrDamaged},
+		"empty":                    {pass: pass, want: ErrDamaged},
+		"network changed": {
+			raw: withHead(func(h *header) { h.Network = "mainnet" }), network: "mainnet",
+			pass: pass, want: ErrWrongPassphrase,
+		},
+		"cost changed": {
+			raw: withHead(func(h *header) { h.Time++ }), pass: pass, want: ErrWrongPassphrase,
+		},
+		"cost absurd": {
+			raw: withHead(func(h *header) { h.MemoryKiB = 1 << 31 }), pass: pass, want: ErrDamaged,
+		},
+		"cost zero": {
+			raw: withHead(func(h *header) { h.Threads = 0 }), pass: pass, want: ErrDamaged,
+		},
+		"nonce short": {
+			raw: withHead(func(h *header) { h.Nonce = h.Nonce[1:] }), pass: pass, want: ErrDamaged,
+		},
+		"newer header": {raw: withHead(func(h *header) { h.V = 2 }), pass: pass, want: ErrNewer},
+		"unknown kdf": {
+			raw: withHead(func(h *header) { h.Kdf = "rot13" }), pass: pass, want: ErrDamaged,
+		},
+		"kdf taken off": {
+			raw: withHead(func(h *header) { h.Kdf = kdfNone }), insecure: true, want: ErrDamaged,
+		},
+		"box changed": {
+			raw: withBox(func(r *record) { r.Box[3] ^= 1 }), pass: pass, want: ErrWrongPassphrase,
+		},
+		"box cut": {
+			raw: withBox(func(r *record) { r.Box = r.Box[:5] }), pass: pass,
+			want: ErrWrongPassphrase,
+		},
+		"box gone": {
+			raw: withBox(func(r *record) { r.Box = nil }), pass: pass, want: ErrWrongPassphrase,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s, err := unseal(c.raw, c.network, c.pass, c.insecure)
+			network := cmp.Or(c.network, "regtest")
+			s, err := unseal(c.raw, network, c.pass, c.insecure)
 			require.ErrorIs(t, err, c.want)
 			require.Nil(t, s)
 			require.NotContains(t, err.Error(), hexOf(testSeed(1)))

@@ -12,7 +12,9 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	btcwchain "github.com/btcsuite/btcwallet/chain"
+	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/lnwallet"
+	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chain"
@@ -44,6 +46,10 @@ type fakeChain struct {
 }
 
 func (f *fakeChain) WalletSource() btcwchain.Interface { return f.view }
+
+func (f *fakeChain) Notifier() chainntnfs.ChainNotifier { return nil }
+func (f *fakeChain) Fees() chainfee.Estimator           { return nil }
+func (f *fakeChain) Blocks() chain.Blocks               { return nil }
 
 func (f *fakeChain) Broadcast(_ *wire.MsgTx, label string) error {
 	f.mu.Lock()
@@ -78,16 +84,16 @@ func TestSourceForgetsOnlyWhatIsRefused(t *testing.T) {
 		forget    bool // in a Publish
 		forgetOld bool // on a repeat
 	}{
-		{name: "accepted"},
-		{name: "unreachable", answer: chain.ErrUnreachable},
-		{name: "any other error", answer: errors.New("timeout")},
-		{name: "double spend", answer: refused(chain.ErrDoubleSpend), ours: true, forget: true, forgetOld: true},
-		{name: "invalid", answer: refused(chain.ErrInvalid), ours: true, forget: true, forgetOld: true},
-		{name: "inputs missing, ours", answer: refused(chain.ErrMissingInputs), ours: true, forget: true},
-		{name: "inputs missing, others'", answer: refused(chain.ErrMissingInputs), forget: true, forgetOld: true},
-		{name: "fee too low", answer: refused(chain.ErrFeeTooLow), forget: true},
-		{name: "not final", answer: refused(chain.ErrNonFinal), forget: true},
-		{name: "chain too long", answer: refused(chain.ErrNonStandard), forget: true},
+		{"accepted", nil, false, false, false},
+		{"unreachable", chain.ErrUnreachable, false, false, false},
+		{"any other error", errors.New("timeout"), false, false, false},
+		{"double spend", refused(chain.ErrDoubleSpend), true, true, true},
+		{"invalid", refused(chain.ErrInvalid), true, true, true},
+		{"inputs missing, ours", refused(chain.ErrMissingInputs), true, true, false},
+		{"inputs missing, others'", refused(chain.ErrMissingInputs), false, true, true},
+		{"fee too low", refused(chain.ErrFeeTooLow), false, true, false},
+		{"not final", refused(chain.ErrNonFinal), false, true, false},
+		{"chain too long", refused(chain.ErrNonStandard), false, true, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
