@@ -1,12 +1,10 @@
 package lsp
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -49,7 +47,7 @@ func MarshalBought(b Bought) ([]byte, error) {
 		Settled:     b.Settled,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("lsp: write purchase: %w", err)
+		return nil, fmt.Errorf("lsp: write what was bought: %w", err)
 	}
 	return raw, nil
 }
@@ -57,35 +55,13 @@ func MarshalBought(b Bought) ([]byte, error) {
 // UnmarshalBought reads what MarshalBought gave. A record of another version is
 // ErrVersion.
 func UnmarshalBought(raw []byte) (Bought, error) {
-	b, err := unmarshalBought(raw)
-	if err != nil {
-		return Bought{}, fmt.Errorf("lsp: read purchase: %w", err)
-	}
-	return b, nil
-}
-
-func unmarshalBought(raw []byte) (Bought, error) {
-	var v struct {
-		V int `json:"v"`
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return Bought{}, err
-	}
-	if v.V != boughtVersion {
-		return Bought{}, fmt.Errorf("%w: %d", ErrVersion, v.V)
-	}
 	var r boughtRecord
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
-		return Bought{}, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return Bought{}, errors.New("data after the record")
+	if err := readRecord(raw, boughtVersion, &r); err != nil {
+		return Bought{}, fmt.Errorf("lsp: read what was bought: %w", err)
 	}
 	hash, err := lntypes.MakeHashFromStr(r.Hash)
 	if err != nil {
-		return Bought{}, err
+		return Bought{}, fmt.Errorf("lsp: read what was bought: %w", err)
 	}
 	b := Bought{
 		SCID:            lnwire.NewShortChanIDFromInt(r.SCID),
@@ -98,10 +74,8 @@ func unmarshalBought(raw []byte) (Bought, error) {
 		CreatedAt:       r.CreatedAt,
 		Settled:         r.Settled,
 	}
-	lsp, err := hex.DecodeString(r.LSP)
-	if err != nil || len(lsp) != len(b.LSP) {
-		return Bought{}, fmt.Errorf("lsp %q is no node id", r.LSP)
+	if err := readNode(r.LSP, &b.LSP); err != nil {
+		return Bought{}, fmt.Errorf("lsp: read what was bought: lsp: %w", err)
 	}
-	copy(b.LSP[:], lsp)
 	return b, nil
 }

@@ -33,7 +33,7 @@ type meter struct{ due time.Time }
 func (m *meter) take(now time.Time, perSecond int) bool {
 	each := time.Second / time.Duration(perSecond)
 	due := m.due
-	if due.Before(now) {
+	if due.Before(now) || due.Sub(now) > time.Second { // the latter: the clock went back
 		due = now
 	}
 	if due.Sub(now) > time.Second-each {

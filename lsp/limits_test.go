@@ -1,0 +1,164 @@
+package lsp
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+// LSPS2-24: the open orders of a client, and how their slots come free.
+func TestOpenOrdersOfAClient(t *testing.T) {
+	s, book := newService(t, nil)
+	offered := item(t, s, t0, bob)
+	now := t0
+	next := func() int {
+		now = now.Add(time.Second)
+		return buy(t, s, now, bob, offered, `"1000000"`).code()
+	}
+	for i := range 10 {
+		if code := next(); code != 0 {
+			t.Fatalf("order %d: %d", i, code)
+		}
+	}
+	if code := next(); code != CodeClientRejected {
+		t.Errorf("order 11: %d", code)
+	}
+	if code := buy(t, s, now, eve, item(t, s, now, eve), `"1000000"`).code(); code != 0 {
+		t.Errorf("another client: %d", code)
+	}
+	s.Ended(book.sold[3].ID)
+	s.Ended(book.sold[3].ID) // told twice
+	s.Ended("unknown")
+	if code := next(); code != 0 {
+		t.Errorf("after one was paid: %d", code)
+	}
+	if code := next(); code != CodeClientRejected {
+		t.Errorf("and one more: %d", code)
+	}
+
+	// The others run out with their offer; that of eve began later.
+	now = t0.Add(time.Hour)
+	offered = item(t, s, now, bob)
+	if code := next(); code != 0 || len(s.open) != 2 {
+		t.Errorf("after all have run out: %d, %d slots", code, len(s.open))
+	}
+}
+
+// LSPS2-25: the open orders of all, under throw-away node ids, and those of a life
+// before count.
+func TestOpenOrdersOfAll(t *testing.T) {
+	s, book := newService(t, func(c *ServiceConfig) { c.Limits.Open = 50 })
+	sold, rejected := 0, 0
+	for i := range 200 {
+		client := [33]byte{2, byte(i), byte(i >> 8)}
+		now := t0.Add(time.Duration(i) * time.Millisecond)
+		switch buy(t, s, now, client, item(t, s, now, client), `"1000000"`).code() {
+		case 0:
+			sold++
+		case CodeClientRejected:
+			rejected++
+		}
+	}
+	if sold != 50 || rejected != 150 {
+		t.Errorf("%d sold, %d rejected", sold, rejected)
+	}
+
+	s, _ = newService(t, func(c *ServiceConfig) { c.Limits.Open, c.Open, c.Rand = 50, book.sold, newChance(2) })
+	if code := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`).code(); code != CodeClientRejected {
+		t.Errorf("after a restart: %d", code)
+	}
+	s.Ended(book.sold[0].ID)
+	if code := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`).code(); code != 0 {
+		t.Errorf("after a restart, one ended: %d", code)
+	}
+}
+
+// TestParallelBuys has exactly as many sold as there are slots, while writes overlap.
+func TestParallelBuys(t *testing.T) {
+	var inside, most int
+	var mu sync.Mutex
+	s, book := newService(t, func(c *ServiceConfig) { c.Limits.ClientPerSecond = 1000 })
+	gate := make(chan struct{})
+	book.added = func() {
+		mu.Lock()
+		inside++
+		most = max(most, inside)
+		mu.Unlock()
+		<-gate
+	}
+	offered := item(t, s, t0, bob)
+	codes := make(chan int, 30)
+	var wait sync.WaitGroup
+	for range 30 {
+		wait.Go(func() { codes <- buy(t, s, t0, bob, offered, `"1000000"`).code() })
+	}
+	for range 20 {
+		if code := <-codes; code != CodeClientRejected { // while ten are being written
+			t.Errorf("code %d", code)
+		}
+	}
+	close(gate)
+	wait.Wait()
+	if book.len() != 10 || most != 10 {
+		t.Errorf("%d sold, %d at a time", book.len(), most)
+	}
+}
+
+// TestReject has the node's own reasons.
+func TestReject(t *testing.T) {
+	why := "you owe for two channels"
+	s, book := newService(t, func(c *ServiceConfig) { c.Reject = func([33]byte) string { return why } })
+	offered := item(t, s, t0, bob)
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected || g.Error.Message != why {
+		t.Errorf("%+v", g)
+	}
+	why = ""
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 || book.len() != 1 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// TestSetOffer has what was promised hold when the menu changes.
+func TestSetOffer(t *testing.T) {
+	s, book := newService(t, nil)
+	offered := item(t, s, t0, bob)
+	next := DefaultOffer()
+	next.MinFee, next.MinPaymentSize = 500_000, 2_000_000
+	if err := s.SetOffer(next); err != nil {
+		t.Fatal(err)
+	}
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 || book.sold[0].OpeningFee != 20_000 {
+		t.Errorf("%+v", g)
+	}
+	if menu := s.Menu(t0); menu[0].MinFee != 500_000 {
+		t.Errorf("%+v", menu)
+	}
+	next.MinFee = 1 << 62
+	if s.SetOffer(next) == nil || s.Menu(t0)[0].MinFee != 500_000 {
+		t.Error("a bad offer is taken")
+	}
+}
+
+// TestVariableThatCannotBe has an offer whose fee no variable payment could bear.
+func TestVariableThatCannotBe(t *testing.T) {
+	s, _ := newService(t, func(c *ServiceConfig) { c.Offer.MinFee, c.Offer.ProportionalPPM = 90_000, 0 })
+	if g := buy(t, s, t0, bob, item(t, s, t0, bob), ``); g.code() != CodeClientRejected {
+		t.Errorf("%+v", g)
+	}
+	if g := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`); g.code() != 0 {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestServiceConfig(t *testing.T) {
+	for what, change := range map[string]func(*ServiceConfig){
+		"offer": func(c *ServiceConfig) { c.Offer = Offer{} }, "keys": func(c *ServiceConfig) { c.Keys = nil },
+		"book": func(c *ServiceConfig) { c.Book = nil }, "rand": func(c *ServiceConfig) { c.Rand = nil },
+	} {
+		cfg, _ := testConfig()
+		change(&cfg)
+		if _, err := NewService(cfg); err == nil {
+			t.Errorf("%s: accepted", what)
+		}
+	}
+}

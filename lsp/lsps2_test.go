@@ -1,0 +1,288 @@
+package lsp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/inletlsp/inlet/lsp/jit"
+	"github.com/lightningnetwork/lnd/lnwire"
+)
+
+// LSPS2-01, -04 and -05: the menu.
+func TestGetInfo(t *testing.T) {
+	s, _ := newService(t, nil)
+	want := `{"min_fee_msat":"10000","proportional":20000,"valid_until":"2026-01-01T01:00:00.123Z",` +
+		`"min_lifetime":4320,"max_client_to_self_delay":2016,"min_payment_size_msat":"100000",` +
+		`"max_payment_size_msat":"4000000","promise":"v1.b.`
+	now := t0.Add(123_456_789)
+	for _, params := range []string{`{}`, `{"token":null}`} {
+		g := call(t, s, now, bob, "lsps2.get_info", params)
+		got := strings.TrimPrefix(string(g.Result), `{"opening_fee_params_menu":[`)
+		if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `"}]}`) {
+			t.Errorf("%s: %s", params, g.Result)
+		}
+	}
+	if menu := s.Menu(t0); len(menu) != 1 || menu[0].MinFee != 10_000 || menu[0].Promise != "" {
+		t.Errorf("%+v", menu)
+	}
+}
+
+// LSPS2-02: tokens.
+func TestTokens(t *testing.T) {
+	s, _ := newService(t, nil)
+	if g := call(t, s, t0, bob, "lsps2.get_info", `{"token":"x"}`); g.code() != CodeUnrecognizedToken || g.Error.Data != nil {
+		t.Errorf("%+v", g)
+	}
+	s, _ = newService(t, func(c *ServiceConfig) { c.Tokens = []string{"secret", "other"} })
+	for token, code := range map[string]int{
+		`"secret"`: 0, `"other"`: 0, `"secre"`: CodeUnrecognizedToken, `""`: CodeUnrecognizedToken,
+		`7`: CodeInvalidParams, `{}`: CodeInvalidParams,
+	} {
+		if g := call(t, s, t0, bob, "lsps2.get_info", `{"token":`+token+`}`); g.code() != code {
+			t.Errorf("token %s: %+v", token, g)
+		}
+	}
+}
+
+// LSPS2-03: a node that cannot open has an empty menu.
+func TestEmptyMenu(t *testing.T) {
+	can := Liquidity{CanOpen: true}
+	s, book := newService(t, func(c *ServiceConfig) { c.Liquidity = func() Liquidity { return can } })
+	offered := item(t, s, t0, bob)
+	can.CanOpen = false
+	if g := call(t, s, t0, bob, "lsps2.get_info", `{}`); string(g.Result) != `{"opening_fee_params_menu":[]}` {
+		t.Errorf("%s", g.Result)
+	}
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected || book.len() != 0 {
+		t.Errorf("%+v", g)
+	}
+	// LSPS2-16: what cannot reach us is too large.
+	can = Liquidity{CanOpen: true, Inbound: 999_999}
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodePaymentSizeTooLarge {
+		t.Errorf("%+v", g)
+	}
+	if g := buy(t, s, t0, bob, offered, `"999999"`); g.code() != 0 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// LSPS2-13, -14, -18, -20 and -21: what can be bought.
+func TestBuy(t *testing.T) {
+	for size, code := range map[string]int{
+		`"100000"`: 0, `"99999"`: 202, `"4000000"`: 0, `"4000001"`: 203, `"0"`: 202, `null`: 0, ``: 0,
+		`1000000`: -32602, `"1e6"`: -32602, `"18446744073709551616"`: -32602, `"18446744073709551615"`: 203,
+	} {
+		s, book := newService(t, nil)
+		g := buy(t, s, t0, bob, item(t, s, t0, bob), size)
+		if g.code() != code || g.Error != nil && g.Error.Data != nil || (book.len() == 1) != (code == 0) {
+			t.Errorf("size %s: %+v, %d in the book", size, g, book.len())
+		}
+		if code != 0 {
+			continue
+		}
+		p := book.sold[0]
+		want := fmt.Sprintf(`{"jit_channel_scid":%q,"lsp_cltv_expiry_delta":144}`, FormatSCID(p.SCID))
+		if string(g.Result) != want || p.ID != FormatSCID(p.SCID) || p.Client != bob {
+			t.Errorf("size %s: %s, booked %+v", size, g.Result, p)
+		}
+	}
+	s, book := newService(t, func(c *ServiceConfig) { c.Offer.ClientTrustsLSP = true })
+	g := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`)
+	if !strings.HasSuffix(string(g.Result), `"lsp_cltv_expiry_delta":144,"client_trusts_lsp":true}`) {
+		t.Errorf("%s", g.Result)
+	}
+	if p := book.sold[0]; p.OpeningFee != 20_000 || !p.ClientTrustsLSP {
+		t.Errorf("%+v", p)
+	}
+}
+
+// LSPS2-14 and -15: the fee against the payment, and overflow. The items are our own,
+// from a menu of before.
+func TestBuyFee(t *testing.T) {
+	key := PromiseKey{"a", [32]byte{1}}
+	for _, v := range []struct {
+		minFee     lnwire.MilliSatoshi
+		ppm        uint32
+		size, code uint64
+	}{
+		{1_000_000, 0, 1_000_000, 202}, {999_999, 0, 1_000_000, 0}, {1_000_001, 0, 1_000_000, 202},
+		{0, 4_294_967_295, 1 << 63, 203}, {0, 1, 1<<64 - 1, 203}, {0, 1, 18446744073708551617, 203},
+		{0, 1, 18446744073708551615, 0},
+	} {
+		p := someParams()
+		p.MinFee, p.Proportional, p.MaxPaymentSize = v.minFee, v.ppm, 1<<64-1
+		p.ValidUntil = t0.Add(time.Hour)
+		p.Promise = key.promise(bob, p)
+		raw, _ := json.Marshal(p)
+		s, _ := newService(t, nil)
+		g := buy(t, s, t0, bob, string(raw), fmt.Sprintf("\"%d\"", v.size))
+		if g.code() != int(v.code) {
+			t.Errorf("%+v: %+v", v, g)
+		}
+	}
+}
+
+// LSPS2-08, -10, -11, -12 and -19: whose item it must be.
+func TestBuyItem(t *testing.T) {
+	s, book := newService(t, nil)
+	offered := item(t, s, t0, bob)
+	now := t0
+	for what, change := range map[string]func() (string, [33]byte, time.Time){
+		"another client": func() (string, [33]byte, time.Time) { return offered, eve, now },
+		"at its end":     func() (string, [33]byte, time.Time) { return offered, bob, t0.Add(time.Hour) },
+		"lower fee": func() (string, [33]byte, time.Time) {
+			return replace(t, offered, `"10000"`, `"1"`), bob, now
+		},
+		"longer": func() (string, [33]byte, time.Time) {
+			return replace(t, offered, "01:00:00", "02:00:00"), bob, now
+		},
+		"a field more": func() (string, [33]byte, time.Time) {
+			return replace(t, offered, `{`, `{"a":1,`), bob, now
+		},
+	} {
+		raw, client, at := change()
+		if g := buy(t, s, at, client, raw, `"1000000"`); g.code() != CodeInvalidFeeParams || g.Error.Data != nil {
+			t.Errorf("%s: %+v", what, g)
+		}
+	}
+	now = t0.Add(10 * time.Second)
+	for what, bad := range map[string]string{
+		"a field less":   replace(t, offered, `"min_lifetime":4320,`, ``),
+		"number":         replace(t, offered, `"10000"`, `10000`),
+		"text":           replace(t, offered, `4320`, `"4320"`),
+		"upper case":     replace(t, offered, `min_fee_msat`, `MIN_FEE_MSAT`),
+		"date":           replace(t, offered, `2026-`, `1926-`),
+		"long promise":   replace(t, offered, `"v1.`, `"`+strings.Repeat("x", 512)),
+		"not an object":  `[]`,
+		"null":           `null`,
+		"promise number": replace(t, offered, `"promise":"`, `"promise":7,"x":"`),
+	} {
+		now = now.Add(time.Second)
+		if g := buy(t, s, now, bob, bad, `"1000000"`); g.code() != CodeInvalidParams || g.Error.Data != nil {
+			t.Errorf("%s: %+v", what, g)
+		}
+	}
+	if g := call(t, s, now, bob, "lsps2.buy", `{}`); g.code() != CodeInvalidParams {
+		t.Errorf("no item: %+v", g)
+	}
+	if book.len() != 0 {
+		t.Errorf("%d were sold", book.len())
+	}
+	if g := buy(t, s, t0.Add(time.Hour-time.Millisecond), bob, offered, `"1000000"`); g.code() != 0 {
+		t.Errorf("just in time: %+v", g)
+	}
+
+	// A promise of the key before this one holds, that of one before does not.
+	for id, code := range map[string]int{"b": 0, "c": CodeInvalidFeeParams} {
+		next, _ := newService(t, func(c *ServiceConfig) {
+			c.Keys = []PromiseKey{{"new", [32]byte{9}}, {id, [32]byte{2}}}
+		})
+		if g := buy(t, next, t0, bob, offered, `"1000000"`); g.code() != code {
+			t.Errorf("after the key was replaced, %s: %+v", id, g)
+		}
+	}
+}
+
+// LSPS2-22: ids are never the same, and inside the range.
+func TestSCIDsAreDrawn(t *testing.T) {
+	s, book := newService(t, func(c *ServiceConfig) { c.Limits.ClientOpen = 5000; c.Limits.Open = 5000 })
+	offered := item(t, s, t0, bob)
+	for i := range 2000 {
+		at := t0.Add(time.Duration(i) * 100 * time.Millisecond)
+		if g := buy(t, s, at, bob, offered, `"1000000"`); g.code() != 0 {
+			t.Fatalf("%d: %+v", i, g)
+		}
+	}
+	seen, ordered := map[lnwire.ShortChannelID]bool{}, 0
+	for i, p := range book.sold {
+		if p.SCID.BlockHeight < 16_050_000 || p.SCID.BlockHeight > 16_249_999 || seen[p.SCID] {
+			t.Fatalf("%v", p.SCID)
+		}
+		seen[p.SCID] = true
+		if i > 0 && p.SCID.ToUint64() > book.sold[i-1].SCID.ToUint64() {
+			ordered++
+		}
+	}
+	if ordered < 900 || ordered > 1100 {
+		t.Errorf("%d of 2000 ids are larger than the one before", ordered)
+	}
+}
+
+// LSPS2-23: the order is in the book before the answer, and no answer without it.
+func TestBookFails(t *testing.T) {
+	s, book := newService(t, nil)
+	offered := item(t, s, t0, bob)
+	book.fail = []error{errors.New("disk full")}
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeInternal || strings.Contains(g.Error.Message, "disk") {
+		t.Errorf("%+v", g)
+	}
+	book.fail = []error{ErrTaken, fmt.Errorf("book: %w", ErrTaken)}
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 {
+		t.Errorf("two ids are taken: %+v", g)
+	}
+	book.fail = slices.Repeat([]error{ErrTaken}, 9)
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeInternal {
+		t.Errorf("all ids are taken: %+v", g)
+	}
+	if len(s.open) != 1 {
+		t.Errorf("%d slots are in use after one sale", len(s.open))
+	}
+
+	// A source that repeats itself cannot sell one id twice.
+	s, book = newService(t, func(c *ServiceConfig) { c.Rand = strings.NewReader(strings.Repeat("x", 13*6)) })
+	offered = item(t, s, t0, bob)
+	for _, code := range []int{0, CodeInternal, CodeInternal} {
+		if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != code {
+			t.Errorf("%+v, want %d", g, code)
+		}
+	}
+	if book.len() != 1 {
+		t.Errorf("%d sold", book.len())
+	}
+}
+
+// TestPurchaseOrder has the order of a purchase, and its record.
+func TestPurchaseOrder(t *testing.T) {
+	s, book := newService(t, func(c *ServiceConfig) { c.Offer.AliasFor = time.Hour })
+	offered := item(t, s, t0, bob)
+	buy(t, s, t0, bob, offered, `"1000000"`)
+	buy(t, s, t0, bob, offered, ``)
+	fixed, variable := book.sold[0].Order(), book.sold[1].Order()
+	want := jit.Terms{
+		Client: bob, SCID: book.sold[0].SCID, PaymentSize: 1_000_000, MinFee: 10_000, PPM: 20_000,
+		MinPayment: 510_000, MaxPayment: 4_000_000, ValidUntil: t0.Add(time.Hour),
+		AliasUntil: t0.Add(2 * time.Hour), CLTVExpiryDelta: 144, MaxClientToSelfDelay: 2016,
+		MinLifetime: 4320, Rules: jit.DefaultRules(),
+	}
+	if fixed.Terms != want || fixed.ID != book.sold[0].ID || fixed.State.Name() != "awaiting_parts" {
+		t.Errorf("%+v", fixed)
+	}
+	if variable.Terms.PaymentSize != 0 || variable.Terms.MinPayment != 510_000 {
+		t.Errorf("%+v", variable)
+	}
+
+	raw, err := MarshalPurchase(book.sold[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "purchase.golden", string(raw)+"\n")
+	again, err := UnmarshalPurchase(raw)
+	again.Rules = book.sold[0].Rules
+	if err != nil || again != book.sold[0] {
+		t.Errorf("%v %+v", err, again)
+	}
+	for _, bad := range []string{
+		replace(t, string(raw), `"v":1`, `"v":2`), replace(t, string(raw), `"v":1`, `"v":1,"x":1`),
+		string(raw) + "{}", replace(t, string(raw), `"client":"02`, `"client":"`), "x",
+		replace(t, string(raw), `"promise"`, `"promises"`),
+	} {
+		if _, err := UnmarshalPurchase([]byte(bad)); err == nil {
+			t.Errorf("%s is read", bad)
+		}
+	}
+}
