@@ -164,14 +164,19 @@ func TestPartsOfOnePlanCountOnce(t *testing.T) {
 		channels = append(channels, channel(n+1, 'Q', 30_000_000))
 	}
 	v := view{height: 100, ways: findWays(b, channels, node('U'))}
-	tr := newTransfer(b, 100_000_000, 5_000_000, 30, testNow, time.Minute)
-	tr, sent := tr.mustStep(t, testNow, begin{view: v})
-	require.Len(t, sent, 4)
-	for n := range 4 {
-		tr, _ = tr.mustStep(t, testNow, partFailed{attempt: n, view: v,
-			fault: netFault(1, lnwire.CodeTemporaryChannelFailure)})
-		require.IsType(t, sending{}, tr.state)
-		require.Equal(t, 1, tr.notes.about(scid(1002)).fails)
+	for _, f := range []fault{
+		netFault(1, lnwire.CodeTemporaryChannelFailure),
+		netFault(2, lnwire.CodeMPPTimeout),
+		netFault(1, lnwire.CodeExpiryTooSoon),
+	} {
+		tr := newTransfer(b, 100_000_000, 5_000_000, 30, testNow, time.Minute)
+		tr, sent := tr.mustStep(t, testNow, begin{view: v})
+		require.Len(t, sent, 4)
+		for n := range 4 {
+			tr, _ = tr.mustStep(t, testNow, partFailed{attempt: n, view: v, fault: f})
+			require.IsType(t, sending{}, tr.state)
+			require.Equal(t, 1, tr.notes.about(scid(1002)).fails)
+		}
 	}
 }
 
