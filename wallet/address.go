@@ -44,9 +44,9 @@ func (w *Wallet) NewAddressOf(kind AddressKind) (btcutil.Address, error) {
 
 // changeScript gives the script of a fresh change address.
 func (w *Wallet) changeScript() ([]byte, error) {
-	addr, err := w.btcw.NewAddress(lnwallet.TaprootPubkey, true, lnwallet.DefaultAccountName)
+	addr, err := w.change.take()
 	if err != nil {
-		return nil, fmt.Errorf("wallet: new change address: %w", err)
+		return nil, err
 	}
 
 	return txscript.PayToAddrScript(addr)

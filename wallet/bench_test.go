@@ -61,7 +61,7 @@ type bench struct {
 	btcd     *regtest.Btcd
 	db       kvdb.Backend
 	channels *channeldb.DB
-	change   func(*Options)
+	adjust   func(*Options)
 }
 
 // newBench makes a wallet, starts it and waits until it is synced.
@@ -78,7 +78,7 @@ func openBench(t testing.TB, db kvdb.Backend, change func(*Options)) *bench {
 	t.Helper()
 	channels, err := channeldb.CreateWithBackend(db)
 	require.NoError(t, err)
-	b := &bench{t: t, btcd: startBtcd(t), db: db, change: change, channels: channels}
+	b := &bench{t: t, btcd: startBtcd(t), db: db, adjust: change, channels: channels}
 	b.open()
 
 	return b
@@ -97,8 +97,8 @@ func (b *bench) open() {
 		DB: b.db, Params: &chaincfg.RegressionNetParams, Insecure: true, Chain: source,
 		Channels: b.channels.ChannelStateDB(), RecoveryWindow: 20,
 	}
-	if b.change != nil {
-		b.change(&opts)
+	if b.adjust != nil {
+		b.adjust(&opts)
 	}
 	w, err := Open(opts)
 	require.NoError(b.t, err)

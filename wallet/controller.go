@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/kvdb"
 	"github.com/lightningnetwork/lnd/lnwallet"
@@ -39,6 +40,7 @@ func (c *controller) Start() error {
 		return fmt.Errorf("wallet: start the chain view: %w", err)
 	}
 	w.base.SynchronizeRPC(w.source)
+	w.source.wg.Go(w.change.routineFill)
 
 	return nil
 }
@@ -52,6 +54,17 @@ func (c *controller) Stop() error {
 	w.source.WaitForShutdown()
 
 	return nil
+}
+
+// NewAddress gives a fresh address; change addresses have been made ahead.
+func (c *controller) NewAddress(kind lnwallet.AddressType, change bool,
+	account string) (btcutil.Address, error) {
+
+	if change && kind == lnwallet.TaprootPubkey && account == lnwallet.DefaultAccountName {
+		return c.wallet.change.take()
+	}
+
+	return c.BtcWallet.NewAddress(kind, change, account)
 }
 
 // PublishTransaction is Wallet.Publish.

@@ -142,6 +142,9 @@ func store(db kvdb.Backend, raw []byte, s *secrets, params *chaincfg.Params) err
 		if err := createCounters(tx, first); err != nil {
 			return err
 		}
+		if _, err := tx.CreateTopLevelBucket([]byte(coinsBucket)); err != nil {
+			return err
+		}
 
 		return createBtcwallet(tx, root, s, params)
 	}, func() {})

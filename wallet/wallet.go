@@ -111,10 +111,9 @@ type Wallet struct {
 	// what is really left. lnwallet's own lock is taken inside of it.
 	spend sync.Mutex
 
-	news *news
-
-	life  sync.Mutex
-	state lifeState // guarded by life
+	change *changePool
+	news   *news
+	life   life
 }
 
 // news tells those who wait what has become of the wallet.
@@ -135,6 +134,12 @@ func (n *news) change() {
 	defer n.mu.Unlock()
 	close(n.changed)
 	n.changed = make(chan struct{})
+}
+
+// life is where the wallet stands between Open and Stop.
+type life struct {
+	mu    sync.Mutex
+	state lifeState // guarded by mu
 }
 
 type lifeState uint8
@@ -232,6 +237,7 @@ func (w *Wallet) compose(s *secrets) error {
 	if err != nil {
 		return fmt.Errorf("wallet: open btcwallet: %w", err)
 	}
+	w.change = newChangePool(w)
 	w.signer = newSigner(w.ring, w.base, w.btcw, w.opts.Params)
 
 	w.lightning, err = lnwallet.NewLightningWallet(lnwallet.Config{
@@ -253,36 +259,36 @@ func (w *Wallet) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wallet: start: %w", err)
 	}
-	w.life.Lock()
-	defer w.life.Unlock()
-	if w.state != stateOpen {
+	w.life.mu.Lock()
+	defer w.life.mu.Unlock()
+	if w.life.state != stateOpen {
 		return fmt.Errorf("wallet: start: %w", ErrStopped)
 	}
 	if err := w.lightning.Startup(); err != nil {
 		return fmt.Errorf("wallet: start: %w", err)
 	}
-	w.state = stateRunning
+	w.life.state = stateRunning
 
 	return nil
 }
 
 // Stop ends all that Open and Start began. It may be called twice, and without Start.
 func (w *Wallet) Stop() error {
-	w.life.Lock()
-	defer w.life.Unlock()
-	if w.state == stateStopped {
+	w.life.mu.Lock()
+	defer w.life.mu.Unlock()
+	if w.life.state == stateStopped {
 		return nil
 	}
-	w.state = stateStopped
+	w.life.state = stateStopped
 
 	return w.lightning.Shutdown()
 }
 
 func (w *Wallet) running() bool {
-	w.life.Lock()
-	defer w.life.Unlock()
+	w.life.mu.Lock()
+	defer w.life.mu.Unlock()
 
-	return w.state == stateRunning
+	return w.life.state == stateRunning
 }
 
 // onProcessed runs when btcwallet has processed a notification.
@@ -359,8 +365,13 @@ func (w *Wallet) DeriveSecret(purpose string) [32]byte {
 	return [32]byte(out)
 }
 
-// WarmKeys derives what the first channel opening will need, so that it is as fast as the rest.
+// WarmKeys derives what the first channel opening will need, change addresses included, so that
+// it is as fast as the rest.
 func (w *Wallet) WarmKeys() error {
+	if err := w.change.warm(); err != nil {
+		return err
+	}
+
 	return w.ring.warm(keychain.KeyFamilyMultiSig, keychain.KeyFamilyRevocationBase,
 		keychain.KeyFamilyHtlcBase, keychain.KeyFamilyPaymentBase, keychain.KeyFamilyDelayBase,
 		keychain.KeyFamilyRevocationRoot)
