@@ -34,6 +34,7 @@ type Conn struct {
 type life struct {
 	once     sync.Once
 	reason   error         // read after quit is closed
+	hangUp   time.Time     // when the socket is closed at the latest; read after quit is closed
 	quit     chan struct{} // closed when it ends, whoever ends it
 	readEnd  chan struct{} // closed when nothing more is read
 	writeEnd chan struct{} // closed when the writer has returned; the socket is closed then
@@ -91,7 +92,9 @@ func (c *Conn) Disconnect(reason error) {
 			reason = ErrDisconnected
 		}
 		c.reason = reason
+		c.hangUp = time.Now().Add(linger)
 		close(c.quit)
+		_ = c.wire.SetWriteDeadline(c.hangUp) // the writer may be in the middle of a message
 	})
 }
 

@@ -96,6 +96,54 @@ func TestPingWhileHandlerIsBusy(t *testing.T) {
 	})
 }
 
+func TestPinger(t *testing.T) {
+	start := time.Now()
+	p := newPinger(30*time.Second, 20*time.Second)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	check := func(seconds int) (int, bool) {
+		wait, dead := p.check(at(seconds))
+		return int(wait.Round(time.Second) / time.Second), dead
+	}
+	want := func(seconds, wait int, dead bool) {
+		t.Helper()
+		gotWait, gotDead := check(seconds)
+		require.Equal(t, dead, gotDead)
+		if !dead {
+			require.Equal(t, wait, gotWait)
+		}
+	}
+	want(100, 1, false) // the reader has not begun
+	p.reading(at(0), true)
+	want(10, 20, false)
+	want(31, 0, false)
+	msg, answered := p.begin(at(31))
+	require.EqualValues(t, 1, msg.NumPongBytes)
+	none, same := p.begin(at(32))
+	require.Nil(t, none, "one at a time")
+	require.Equal(t, answered, same)
+	want(32, 19, false)
+
+	// Ten minutes in the Handler, right before the pong would be read.
+	p.reading(at(40), false)
+	want(400, 1, false)
+	p.reading(at(640), true)
+	want(640, 20, false)
+	want(660, 0, true)
+	// Other messages count as a sign of life, for a while.
+	for i := range 6 {
+		p.reading(at(650+20*i), false)
+		p.reading(at(650+20*i), true)
+	}
+	want(750, 1, false)
+	want(751, 0, true)
+
+	require.False(t, p.pong(lnwire.NewPong(make([]byte, 2))))
+	require.True(t, p.pong(lnwire.NewPong(make([]byte, 1))))
+	<-answered
+	require.False(t, p.pong(lnwire.NewPong(make([]byte, 1))))
+	want(800, 0, false)
+}
+
 func TestPingFlood(t *testing.T) {
 	pong, err := encode(lnwire.NewPong(make([]byte, 7)))
 	require.NoError(t, err)

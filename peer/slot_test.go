@@ -248,6 +248,43 @@ func TestCrossingKeepsOurDialThatLives(t *testing.T) {
 	})
 }
 
+// A dial that can't be cancelled comes through after the node has connected by
+// itself: it ends before our init, although by the rule our dial would stay.
+func TestDialGivesUp(t *testing.T) {
+	low, high := keysInOrder()
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, low, "a:1", func(c *Config) {
+			c.Dial = func(_ context.Context, network, addr string) (net.Conn, error) {
+				<-time.After(2 * time.Second)
+				return n.dial(context.Background(), network, addr)
+			}
+		})
+		got := make(chan *Conn, 1)
+		go func() {
+			c, err := a.Connect(t.Context(), high.PubKey(), "b:1")
+			if err != nil {
+				t.Error(err)
+			}
+			got <- c
+		}()
+		<-time.After(time.Second)
+		_, c := connectScript(t, n, a, "a:1", high)
+		l, err := n.bind(t.Context(), "tcp", "b:1")
+		require.NoError(t, err)
+		socket, err := l.Accept()
+		require.NoError(t, err)
+		wire, err := respond(socket, high)
+		if err == nil {
+			_, err = wire.read(time.Hour, time.Hour)
+		}
+		require.Error(t, err, "no init came")
+		socket.Close()
+		require.Same(t, c, <-got)
+		require.Equal(t, []string{"connected 1"}, a.seen())
+	})
+}
+
 // The socket of the old connection is broken: nobody waits for a pong.
 func TestInboundReplacesBroken(t *testing.T) {
 	low, high := keysInOrder()

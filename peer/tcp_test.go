@@ -8,10 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/brontide"
 	"github.com/lightningnetwork/lnd/lnwire"
-	"github.com/lightningnetwork/lnd/tor"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,10 +21,21 @@ func tcpNode(t *testing.T, change ...func(*Config)) *testNode {
 }
 
 // dialTCP is lnd's own dialler.
-func dialTCP(t *testing.T, a *testNode) *brontide.Conn {
+func dialTCP(
+	t *testing.T, a *testNode, tune ...func(*net.TCPConn) error,
+) *brontide.Conn {
 	t.Helper()
 	address := &lnwire.NetAddress{IdentityKey: a.key.PubKey(), Address: a.Addrs()[0]}
-	conn, err := brontide.Dial(testKey(2), address, time.Minute, tor.DialFunc(net.DialTimeout))
+	conn, err := brontide.Dial(testKey(2), address, time.Minute,
+		func(network, addr string, timeout time.Duration) (net.Conn, error) {
+			socket, err := net.DialTimeout(network, addr, timeout)
+			for _, f := range tune {
+				if err == nil {
+					err = f(socket.(*net.TCPConn))
+				}
+			}
+			return socket, err
+		})
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
@@ -60,32 +69,47 @@ func TestHandshakeWithBrontide(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
-// A warning arrives although the peer has sent much that we don't read any more:
-// hanging up too soon would reset the connection and take it from the peer.
-func TestWarningArrives(t *testing.T) {
-	a := tcpNode(t)
-	for range 20 {
-		conn := dialTCP(t, a)
-		init := rawInit(nil, nil, networks(*chaincfg.MainNetParams.GenesisHash))
-		_, err := conn.Write(init)
-		require.NoError(t, err)
-		for range 20 {
-			if _, err := conn.Write(make([]byte, 60_000)); err != nil {
-				break
+// What is queued arrives although the peer goes on talking and reads slowly: to
+// close a socket over unread bytes resets it, and drops what has not left.
+func TestFarewellTCP(t *testing.T) {
+	const count = 5
+	big := custom(t, 37913, strings.Repeat("z", 60_000))
+	a := tcpNode(t, func(c *Config) {
+		c.Handler.(*recorder).onConn = func(c *Conn) error {
+			for range count {
+				if err := c.SendMessage(false, big); err != nil {
+					return err
+				}
 			}
+			c.Disconnect(nil)
+			return nil
 		}
-		var kinds []lnwire.MessageType
+	})
+	conn := dialTCP(t, a, func(socket *net.TCPConn) error { return socket.SetReadBuffer(32 << 10) })
+	_, err := conn.Write(rawInit(nil, nil, nil))
+	require.NoError(t, err)
+	talked := make(chan struct{})
+	go func() {
+		defer close(talked)
 		for {
-			raw, err := conn.ReadNextMessage()
-			if err != nil {
-				break
+			if _, err := conn.Write(make([]byte, 1000)); err != nil {
+				return
 			}
-			kind, _ := messageType(raw)
-			kinds = append(kinds, kind)
 		}
-		require.Equal(t, []lnwire.MessageType{lnwire.MsgInit, lnwire.MsgWarning}, kinds)
-		conn.Close()
+	}()
+	var got int
+	for {
+		raw, err := conn.ReadNextMessage()
+		if err != nil {
+			break
+		}
+		if kind, _ := messageType(raw); kind == 37913 {
+			got++
+		}
 	}
+	conn.Close()
+	<-talked
+	require.Equal(t, count, got)
 }
 
 // The kernel's buffers come on top of the queue, then it is over, too.

@@ -158,7 +158,7 @@ func (c *Conn) alive(within time.Duration) bool {
 // writeQueued writes all that is queued.
 func (c *Conn) writeQueued() error {
 	for !c.ended() {
-		more, err := c.writeSome(time.Time{})
+		more, err := c.writeSome()
 		if err != nil {
 			return err
 		}
@@ -169,10 +169,8 @@ func (c *Conn) writeQueued() error {
 	return nil
 }
 
-// writeSome writes a few messages, flushes, and tells those who wait. The peer
-// has until the deadline for all of them, or, if that is zero, Limits.Write for
-// each.
-func (c *Conn) writeSome(deadline time.Time) (more bool, err error) {
+// writeSome writes a few messages, flushes, and tells those who wait.
+func (c *Conn) writeSome() (more bool, err error) {
 	var waiting []chan<- error
 	for range flushEvery {
 		item, ok := c.queue.pop()
@@ -183,7 +181,7 @@ func (c *Conn) writeSome(deadline time.Time) (more bool, err error) {
 		if item.done != nil {
 			waiting = append(waiting, item.done)
 		}
-		if err = c.writeOne(item.raw, deadline); err != nil {
+		if err = c.writeOne(item.raw); err != nil {
 			break
 		}
 	}
@@ -199,12 +197,12 @@ func (c *Conn) writeSome(deadline time.Time) (more bool, err error) {
 	return more, err
 }
 
-func (c *Conn) writeOne(raw []byte, deadline time.Time) error {
-	if deadline.IsZero() {
-		deadline = time.Now().Add(c.limits.Write)
-	}
-	if err := c.wire.SetWriteDeadline(deadline); err != nil {
-		return err
+// writeOne writes one message. The peer has Limits.Write for it, and no longer
+// than hangUp.
+func (c *Conn) writeOne(raw []byte) error {
+	_ = c.wire.SetWriteDeadline(time.Now().Add(c.limits.Write))
+	if c.ended() { // asked after, for Disconnect sets it only once
+		_ = c.wire.SetWriteDeadline(c.hangUp)
 	}
 	return c.wire.write(raw)
 }
@@ -213,10 +211,9 @@ func (c *Conn) writeOne(raw []byte, deadline time.Time) error {
 // up too, while the reader throws away what still comes: a socket that is closed
 // over unread bytes makes the peer lose our last words.
 func (c *Conn) farewell() {
-	deadline := time.Now().Add(linger)
 	for more := true; more; {
 		var err error
-		if more, err = c.writeSome(deadline); err != nil {
+		if more, err = c.writeSome(); err != nil {
 			return
 		}
 	}
@@ -224,7 +221,7 @@ func (c *Conn) farewell() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	timer := time.NewTimer(time.Until(deadline))
+	timer := time.NewTimer(time.Until(c.hangUp))
 	defer timer.Stop()
 	select {
 	case <-c.readEnd:

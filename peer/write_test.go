@@ -222,16 +222,25 @@ func TestFarewell(t *testing.T) {
 
 // A peer that doesn't read its last words has a second.
 func TestFarewellToDeaf(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := newMemNet()
-		a := startNode(t, n, testKey(1), "a:1")
-		_, c := connectDeaf(t, n, a, "a:1")
+	for _, inTheMiddle := range []bool{false, true} {
+		bubble(t, func(t *testing.T) { farewellToDeaf(t, inTheMiddle) })
+	}
+}
+
+func farewellToDeaf(t *testing.T, inTheMiddle bool) {
+	n := newMemNet()
+	a := startNode(t, n, testKey(1), "a:1")
+	_, c := connectDeaf(t, n, a, "a:1")
+	for range 10 {
 		require.NoError(t, c.SendMessage(false, custom(t, 37913, strings.Repeat("z", 60_000))))
-		c.Disconnect(nil)
-		begin := time.Now()
-		<-c.gone
-		require.Equal(t, linger, time.Since(begin))
-	})
+	}
+	if inTheMiddle {
+		synctest.Wait()
+	}
+	begin := time.Now()
+	c.Disconnect(nil)
+	<-c.gone
+	require.Equal(t, linger, time.Since(begin))
 }
 
 // After Disconnect no more messages reach the Handler.
