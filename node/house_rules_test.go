@@ -85,7 +85,8 @@ func readSource(root fs.FS, name string) (source, error) {
 	if s.text, err = fs.ReadFile(root, name); err != nil {
 		return s, err
 	}
-	s.file, err = parser.ParseFile(s.fset, name, s.text, parser.ParseComments|parser.SkipObjectResolution)
+	mode := parser.ParseComments | parser.SkipObjectResolution
+	s.file, err = parser.ParseFile(s.fset, name, s.text, mode)
 
 	return s, err
 }

@@ -135,15 +135,19 @@ func TestHouseDependencies(t *testing.T) {
 
 // TestEachHouseRuleCanFail breaks each rule once in a small tree that is otherwise in order.
 func TestEachHouseRuleCanFail(t *testing.T) {
+	virtual := "package wallet\nimport (\n_ \"testing/synctest\"\n\"time\"\n)\n" +
+		"func f() { time.Sleep(1) }\n"
 	good := map[string]string{
 		"go.mod":             "module " + module + "\n",
-		"cmd/inlet/main.go":  "package main\nimport _ \"" + module + "/node\"\n",
-		"node/node.go":       "package node\nimport (\n_ \"" + module + "/lsp\"\n\"time\")\nvar _ = time.Now\n",
+		"cmd/inlet/main.go":  importing("main", module+"/node"),
+		"node/node.go":       importing("node", module+"/lsp"),
+		"node/clock.go":      calling("node", "time.Now()"),
 		"lsp/lsp.go":         "package lsp\nimport \"time\"\nvar _ time.Time\n",
-		"lsp/lsp_test.go":    "package lsp_test\nimport _ \"" + module + "/lsp\"\n",
-		"wallet/w_test.go":   "package wallet\nimport (\n_ \"testing/synctest\"\n\"time\")\nfunc f() { time.Sleep(1) }\n",
+		"lsp/lsp_test.go":    importing("lsp_test", module+"/lsp"),
+		"wallet/w_test.go":   virtual,
 		"itest/go.mod":       "module x\nreplace a => ../\n",
-		"itest/i_test.go":    "package itest\nimport (\n_ \"" + lndPath + "/lnrpc\"\n\"time\")\nfunc f() { time.Sleep(1) }\n",
+		"itest/i_test.go":    importing("itest", lndPath+"/lnrpc"),
+		"itest/s_test.go":    calling("itest", "time.Sleep(1)"),
 		".ci/types/x.go":     "package types\n",
 		"node/testdata/x.go": "not Go",
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkGroupCommit writes one small record at a time from each of some goroutines, to our store and
-// to plain kvdb in turns, and prints how many times slower plain kvdb was in the same run: one fsync
-// costs very different times on different machines, and even from minute to minute.
+// BenchmarkGroupCommit writes one small record at a time from each of some goroutines, to our store
+// and to plain kvdb in turns, and prints how many times slower plain kvdb was in the same run: one
+// fsync costs very different times on different machines, and even from minute to minute.
 func BenchmarkGroupCommit(b *testing.B) {
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {

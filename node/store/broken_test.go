@@ -93,7 +93,8 @@ func TestThoseInLineAreToldOfTheFailure(t *testing.T) {
 	})
 }
 
-// A panic inside bolt leaves its tree half changed: what others of the group have done can't be kept.
+// A panic inside bolt leaves its tree half changed: what others of the group have done can't be
+// kept.
 func TestPanicInsideBoltLatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := openTest(t, Options{})

@@ -109,8 +109,8 @@ type counters struct {
 	writes, commits atomic.Uint64
 }
 
-// Open opens or creates the database, locks it, and brings its schema up to date. Errors: ErrLocked,
-// ErrNewer, ErrForeign, ErrDamaged, ErrExposed, or what the file system said.
+// Open opens or creates the database, locks it, and brings its schema up to date. Errors:
+// ErrLocked, ErrNewer, ErrForeign, ErrDamaged, ErrExposed, or what the file system said.
 func Open(o Options) (*DB, error) {
 	return open(o, migrations)
 }
@@ -219,8 +219,8 @@ func (db *DB) View(f func(kvdb.RTx) error, reset func()) error {
 }
 
 // Update runs f in a read-write transaction, possibly one that it shares with the closures of other
-// callers. reset is called before f; both run once. Update returns nil once f's changes are on disk,
-// f's own error with nothing changed, or ErrBroken.
+// callers. reset is called before f; both run once. Update returns nil once f's changes are on
+// disk, f's own error with nothing changed, or ErrBroken.
 func (db *DB) Update(f func(kvdb.RwTx) error, reset func()) error {
 	j := newJob(f, reset)
 	if err := db.submit(j); err != nil {

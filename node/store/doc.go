@@ -2,8 +2,8 @@
 //
 // [DB] is a kvdb.Backend, so channeldb, btcwallet, the onion replay log and our own buckets share
 // the file, its lock and its fsyncs. Writes are committed in groups: closures that wait at the same
-// moment run one after the other in one bolt transaction, which is made durable once for all. There is
-// no goroutine for that: one of those who wait leads.
+// moment run one after the other in one bolt transaction, which is made durable once for all. There
+// is no goroutine for that: one of those who wait leads.
 //
 //	db, err := store.Open(store.Options{Dir: dir})
 //	if err != nil { ... }        // ErrLocked, ErrNewer, ...: the text says what to do
@@ -19,15 +19,14 @@
 //     changes are taken back while those of its group stay. (btcwallet makes dry runs this way.)
 //   - Nobody waits for a timer: a lone write is committed at once, at the price of plain bbolt.
 //   - A closure that has changed nothing costs no fsync.
-//   - If a commit fails on disk, memory is ahead of the disk and nothing can be trusted to be saved:
-//     [DB.Failed] is closed, every later write returns [ErrBroken], and the process has to stop.
-//     Reads go on.
+//   - If a commit fails on disk, memory is ahead of the disk: [DB.Failed] is closed, every later
+//     write returns [ErrBroken], and the process has to stop. Reads go on.
 //
 // # What a caller must not do
 //
 // There is one writer. A closure of Update must not call Update, Batch or BeginReadWriteTx of the
-// same DB, directly or by waiting for a goroutine that does: it would wait for itself, as with bbolt
-// alone. View inside a closure is fine and sees the data that was committed before.
+// same DB, directly or by waiting for a goroutine that does: it would wait for itself, as with
+// bbolt alone. View inside a closure is fine and sees the data that was committed before.
 //
 // A View may see a commit a moment before its last fsync has returned. An effect that leaves the
 // process is tied to the return of one's own Update, never to what a View has shown.

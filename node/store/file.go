@@ -56,8 +56,8 @@ func openError(err error) error {
 }
 
 // prepareDir makes the directory, or makes sure that it is closed to others. A directory that is
-// open to others is closed when it is plainly ours, that is empty or with our file in it; else it may
-// be somebody's home or /tmp, and only its owner can say.
+// open to others is closed when it is plainly ours, that is empty or with our file in it; else it
+// may be somebody's home or /tmp, and only its owner can say.
 func prepareDir(dir, path string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, os.ErrNotExist) {

@@ -47,8 +47,8 @@ func (j *job) run(tx *transaction) error {
 	return j.f(tx)
 }
 
-// answer runs the closure for another caller that leads, which gets its answer even when the closure
-// panics.
+// answer runs the closure for another caller that leads, which gets its answer even when the
+// closure panics.
 func (j *job) answer(tx *transaction) {
 	out := outcome{gone: true}
 	defer func() { j.ran <- out }()
@@ -139,8 +139,9 @@ type group struct {
 	broken   error // the transaction could not be kept: nobody's data is safe
 }
 
-// verdict is what a caller is told when the group is durable. Also a closure's own error waits until
-// then: it may rest on what a neighbour has written, and nobody may act on that before it is saved.
+// verdict is what a caller is told when the group is durable. Also a closure's own error waits
+// until then: it may rest on what a neighbour has written, and nobody may act on that before it is
+// saved.
 type verdict struct {
 	job *job
 	err error

@@ -47,8 +47,8 @@ func put(key string) func(kvdb.RwTx) error {
 
 func noReset() {}
 
-// keys returns the keys of the test bucket as they are on disk: it opens a copy of the file, as after
-// a crash at this moment.
+// keys returns the keys of the test bucket as they are on disk: it opens a copy of the file, as
+// after a crash at this moment.
 func keys(t testing.TB, path string) map[string]bool {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -181,8 +181,8 @@ func TestFailingClosureFailsAlone(t *testing.T) {
 	})
 }
 
-// A closure's error may rest on what a neighbour has written and not yet saved: nobody may act on it
-// before that is on disk.
+// A closure's error may rest on what a neighbour has written and not yet saved: nobody may act on
+// it before that is on disk.
 func TestErrorWaitsForTheNeighboursItHasSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := openTest(t, Options{})

@@ -8,14 +8,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The closures of a group share one bolt transaction, and bolt can only roll back the whole of it. So
-// a closure that runs after others have changed something records how to take back each of its own
-// changes; when it fails, they are taken back in reverse order and the others don't notice.
+// The closures of a group share one bolt transaction, and bolt can only roll back the whole of it.
+// So a closure that runs after others have changed something records how to take back each of its
+// own changes; when it fails, they are taken back in reverse order and the others don't notice.
 //
 // To roll back and run the others again would be simpler, and wrong: not every closure in the code
-// that we build on can run twice. channeldb's clearChanStatus computes its result from the result of
-// its first run; btcwallet's address manager counts up in memory inside the closure and skips the
-// write the second time.
+// that we build on can run twice. channeldb's clearChanStatus computes its result from the result
+// of its first run; btcwallet's address manager counts up in memory inside the closure and skips
+// the write the second time.
 
 // changes is what one closure does to the shared transaction. It belongs to whoever has the turn.
 type changes struct {

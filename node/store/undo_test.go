@@ -15,9 +15,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// dumpOf writes all that is in a database as text, and checks bolt's pages. Pages that bolt has lost
-// track of are let pass: plain bolt loses them as well when a bucket with nested ones is deleted, and
-// with them goes only space.
+// dumpOf writes all that is in a database as text, and checks bolt's pages. Pages that bolt has
+// lost track of are let pass: plain bolt loses them as well when a bucket with nested ones is
+// deleted, and with them goes only space.
 func dumpOf(t testing.TB, db kvdb.Backend) string {
 	t.Helper()
 	var s strings.Builder
@@ -55,8 +55,8 @@ func dumpBucket(s *strings.Builder, path string, b kvdb.RBucket) {
 	}
 }
 
-// randomClosure does some random things to random buckets, all drawn from its seed, and notes what it
-// has seen. It fails at the end, or not.
+// randomClosure does some random things to random buckets, all drawn from its seed, and notes what
+// it has seen. It fails at the end, or not.
 func randomClosure(seed uint64, fail bool, seen *strings.Builder) func(kvdb.RwTx) error {
 	return func(tx kvdb.RwTx) error {
 		r := rand.New(rand.NewPCG(seed, seed))
