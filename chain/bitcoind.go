@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 
 	"github.com/inletlsp/inlet/chain/rpc"
@@ -63,20 +64,24 @@ func (b *bitcoind) credentials() (user, password string, err error) {
 	return user, password, nil
 }
 
-func (b *bitcoind) dial(ctx context.Context) (*link, error) {
-	l, err := b.connect(ctx)
+func (b *bitcoind) dial(ctx context.Context,
+	wanted func(*wire.MsgTx) bool) (*link, error) {
+
+	l, err := b.connect(ctx, wanted)
 	if err != nil {
 		return nil, explain(b, err, ", or cookie_file")
 	}
 	return l, nil
 }
 
-func (b *bitcoind) connect(ctx context.Context) (*link, error) {
+func (b *bitcoind) connect(ctx context.Context,
+	wanted func(*wire.MsgTx) bool) (*link, error) {
+
 	user, password, err := b.credentials()
 	if err != nil {
 		return nil, err
 	}
-	l := newLink()
+	l := newLink(wanted)
 	l.Client = rpc.WithTimeout(rpc.NewHTTP(b.cfg.RPCHost, user, password, nil),
 		b.opts.RequestTimeout)
 	err = checkNetwork(ctx, l.Node, nameBitcoind, b.cfg.RPCHost, b.opts)

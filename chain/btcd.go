@@ -60,8 +60,10 @@ func (b *btcd) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-func (b *btcd) dial(ctx context.Context) (*link, error) {
-	l, err := b.connect(ctx)
+func (b *btcd) dial(ctx context.Context,
+	wanted func(*wire.MsgTx) bool) (*link, error) {
+
+	l, err := b.connect(ctx, wanted)
 	if err != nil {
 		var unknown x509.UnknownAuthorityError
 		var certificate *tls.CertificateVerificationError
@@ -73,12 +75,14 @@ func (b *btcd) dial(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-func (b *btcd) connect(ctx context.Context) (*link, error) {
+func (b *btcd) connect(ctx context.Context,
+	wanted func(*wire.MsgTx) bool) (*link, error) {
+
 	config, err := b.tls()
 	if err != nil {
 		return nil, err
 	}
-	l := newLink()
+	l := newLink(wanted)
 	ws, err := rpc.DialWebsocket(ctx, rpc.WebsocketConfig{
 		Host:     b.cfg.RPCHost,
 		User:     b.cfg.RPCUser,

@@ -17,6 +17,7 @@ type connection struct {
 	mu      sync.Mutex
 	link    *link         // guarded by mu; nil while there is none
 	changed chan struct{} // guarded by mu; closed and renewed when link changes
+	level   bool          // guarded by mu; the backend has all blocks that we have seen
 	stopped bool          // guarded by mu
 	since   time.Time     // guarded by mu; when the link was lost
 	lastErr error         // guarded by mu; why there is no link
@@ -34,7 +35,7 @@ func newConnection(b backend) *connection {
 func (c *connection) up(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.link, c.lastErr, c.since = l, nil, time.Time{}
+	c.link, c.lastErr, c.since, c.level = l, nil, time.Time{}, false
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
@@ -46,7 +47,19 @@ func (c *connection) down(now time.Time, cause error) {
 	if c.since.IsZero() {
 		c.since = now
 	}
-	c.link, c.lastErr = nil, cause
+	c.link, c.lastErr, c.level = nil, cause, false
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// setLevel says whether the backend has all blocks that we have seen.
+func (c *connection) setLevel(level bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == nil || c.level == level {
+		return
+	}
+	c.level = level
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
@@ -80,16 +93,17 @@ func (c *connection) current() (*link, error) {
 	return c.link, nil
 }
 
-// await waits for a link. It fails when ctx or the Source ends.
+// await waits for a link to a backend that is level: one that has lost blocks would refuse requests
+// for them, and the refusal would be taken for the truth. It fails when ctx or the Source ends.
 func (c *connection) await(ctx context.Context) (*link, error) {
 	for {
 		c.mu.Lock()
-		l, stopped, changed := c.link, c.stopped, c.changed
+		l, level, stopped, changed := c.link, c.level, c.stopped, c.changed
 		c.mu.Unlock()
 		if stopped {
 			return nil, ErrStopped
 		}
-		if l != nil {
+		if level {
 			return l, nil
 		}
 		select {

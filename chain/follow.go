@@ -49,10 +49,14 @@ func newFollower(ctx context.Context, node rpc.Node, hints HintCache) (*follower
 	}, nil
 }
 
+// maxAhead is how many headers a backend may have that it has no blocks for yet, and count as
+// synced: a header comes a moment before its block.
+const maxAhead = 2
+
 // progress is how far the backend is.
 type progress struct {
-	height  int32 // of its best block
-	loading bool  // it knows of more than it has, or of too little
+	loading bool // it knows that it has not all blocks
+	behind  bool // we have seen more blocks than it has now
 }
 
 // catchUp follows the chain to the backend's best block.
@@ -63,8 +67,7 @@ func (f *follower) catchUp(ctx context.Context, node rpc.Node) (progress, error)
 			return progress{}, err
 		}
 		p := progress{
-			height:  info.Blocks,
-			loading: info.InitialBlockDownload || info.Headers > info.Blocks,
+			loading: info.InitialBlockDownload || info.Headers > info.Blocks+maxAhead,
 		}
 		if info.BestBlockHash == f.view.best().hash.String() {
 			return p, nil
@@ -74,7 +77,7 @@ func (f *follower) catchUp(ctx context.Context, node rpc.Node) (progress, error)
 			return p, err
 		}
 		if behind {
-			p.loading = true
+			p.behind = true
 			return p, nil
 		}
 		err = f.walk(ctx, node, info.Blocks)

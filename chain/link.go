@@ -18,11 +18,12 @@ type backend interface {
 	host() string
 
 	// dial makes a link that is ready for use: right network, credentials accepted, news
-	// subscribed to. Its errors are for the operator's eyes.
-	dial(ctx context.Context) (*link, error)
+	// subscribed to, of which those that are not wanted are dropped at once. Its errors are for
+	// the operator's eyes.
+	dial(ctx context.Context, wanted func(*wire.MsgTx) bool) (*link, error)
 }
 
-// maxNews bounds the mempool transactions that wait to be looked at. What is over it is not seen
+// maxNews bounds the wanted mempool transactions that wait to be told. What is over it is not seen
 // before it is in a block.
 const maxNews = 2000
 
@@ -35,8 +36,9 @@ type link struct {
 	// does no harm, since the chain is then read by requests.
 	looks chan struct{}
 
-	// news are transactions that have come into the mempool.
-	news chan *wire.MsgTx
+	// news are wanted transactions that have come into the mempool.
+	news   chan *wire.MsgTx
+	wanted func(*wire.MsgTx) bool
 
 	// watch tells the backend which transactions are news; nil where it tells all.
 	watch func(ctx context.Context, addrs []btcutil.Address, ops []wire.OutPoint) error
@@ -48,8 +50,9 @@ type link struct {
 	wg sync.WaitGroup // goroutines of the link
 }
 
-func newLink() *link {
+func newLink(wanted func(*wire.MsgTx) bool) *link {
 	return &link{
+		wanted: wanted,
 		looks:  make(chan struct{}, 1),
 		news:   make(chan *wire.MsgTx, maxNews),
 		broken: make(chan struct{}),
@@ -64,8 +67,12 @@ func (l *link) look() {
 	}
 }
 
-// hear passes a mempool transaction on.
+// hear passes a mempool transaction on. Without the filter, the thousands that bitcoind publishes
+// with each block would push out the few that matter.
 func (l *link) hear(tx *wire.MsgTx) {
+	if !l.wanted(tx) {
+		return
+	}
 	select {
 	case l.news <- tx:
 	default:

@@ -37,7 +37,7 @@ func (s *source) dialAgain(ctx context.Context) *link {
 		case <-ctx.Done():
 			return nil
 		}
-		l, err := s.conn.backend.dial(ctx)
+		l, err := s.conn.backend.dial(ctx, s.watched.wants)
 		if err == nil {
 			return l
 		}
@@ -82,10 +82,11 @@ func (s *source) serve(ctx context.Context, l *link) error {
 		if isRefusal(err) {
 			s.opts.Log.Warn("follow the chain", "err", err)
 			again.Reset(s.opts.RetryInterval)
-			seen.loading = true
+			seen.behind = true
 		} else if err != nil {
 			return err
 		}
+		s.conn.setLevel(!seen.behind)
 		s.mu.Lock()
 		s.seen = seen
 		s.mu.Unlock()

@@ -78,7 +78,7 @@ func (s *source) Start(ctx context.Context) error {
 	if again {
 		return errors.New("chain: a Source is started once")
 	}
-	l, err := s.conn.backend.dial(ctx)
+	l, err := s.conn.backend.dial(ctx, s.watched.wants)
 	if err != nil {
 		return err
 	}
@@ -105,10 +105,10 @@ func (s *source) run(l *link, f *follower) {
 	f.blocks, f.log, f.onTip = s.blocks, s.opts.Log, s.mempool.connected
 	s.mu.Lock()
 	s.follower, s.cancel = f, cancel
-	s.seen.height = f.view.best().height
 	s.mu.Unlock()
 
 	s.conn.up(l)
+	s.conn.setLevel(true)
 	s.serving.Go(func() { s.routineServe(life, l) })
 	s.opts.Log.Info("chain backend connected", "backend", s.conn.backend.name(),
 		"peer", s.conn.backend.host(), "height", f.view.best().height)
@@ -177,7 +177,7 @@ func (s *source) Status() Status {
 	if s.conn.lastErr != nil {
 		st.LastError = s.conn.lastErr.Error()
 	}
-	st.Synced = st.BackendReachable && !seen.loading && seen.height <= int32(st.Height) &&
+	st.Synced = st.BackendReachable && s.conn.level && !seen.loading &&
 		(quiet(s.opts.Params) || time.Since(st.BlockTime) < maxTipAge)
 	return st
 }

@@ -90,7 +90,7 @@ func TestStartBitcoind(t *testing.T) {
 	wantError(t, s, err, chain.ErrAuth, "cookie_file", good.RPCHost)
 
 	bad = good
-	bad.ZMQBlock = "tcp://" + good.RPCHost // speaks, but not ZMQ
+	bad.ZMQBlock = "tcp://127.0.0.1:1" // where nobody listens
 	s, err = chain.NewBitcoind(options(), bad)
 	wantError(t, s, err, chain.ErrUnreachable, "zmq_block")
 

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -141,6 +142,9 @@ func (w *walletSource) filter(addrs []btcutil.Address, ops []wire.OutPoint) {
 func (w *walletSource) Rescan(start *chainhash.Hash, addrs []btcutil.Address,
 	coins map[wire.OutPoint]btcutil.Address) error {
 
+	if start == nil {
+		return errors.New("chain: rescan from no block")
+	}
 	ops := make([]wire.OutPoint, 0, len(coins))
 	for op := range coins {
 		ops = append(ops, op)

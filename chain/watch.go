@@ -73,6 +73,23 @@ func (w *watchList) room() error {
 	return nil
 }
 
+// wants tells whether tx concerns the wallet or a subscriber to the mempool.
+func (w *watchList) wants(tx *wire.MsgTx) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, in := range tx.TxIn {
+		if w.coins[in.PreviousOutPoint] || w.inputs[in.PreviousOutPoint] {
+			return true
+		}
+	}
+	for _, out := range tx.TxOut {
+		if _, ours := w.scripts[string(out.PkScript)]; ours {
+			return true
+		}
+	}
+	return false
+}
+
 // matches tells whether the wallet wants to know of tx. Outputs that pay it are watched from then
 // on. A height of -1 means that tx is in no block.
 func (w *watchList) matches(tx *wire.MsgTx, height int32) bool {

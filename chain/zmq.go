@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	zmqTimeout = 10 * time.Second // for connecting
+	zmqTimeout = 5 * time.Second // for connecting
 
 	// maxZMQFrame is above the largest block.
 	maxZMQFrame = 8 << 20

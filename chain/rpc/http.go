@@ -28,6 +28,7 @@ type HTTP struct {
 	user     string
 	password string
 	client   *http.Client
+	limit    int64 // of one answer, in bytes
 	nextID   atomic.Uint64
 
 	closed context.Context // the life of the client: calls end with it
@@ -55,6 +56,7 @@ func NewHTTP(host, user, password string, tls *tls.Config) *HTTP {
 		user:     user,
 		password: password,
 		client:   &http.Client{Transport: transport},
+		limit:    maxAnswerBytes,
 		closed:   closed,
 		cancel:   cancel,
 	}
@@ -75,6 +77,9 @@ func (h *HTTP) Call(ctx context.Context, method string, result any, params ...an
 		return fmt.Errorf("rpc: request %s: %w", method, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	// Lets the transport send the request again when the node had closed the idle connection.
+	// Empty, it is not sent itself.
+	req.Header["Idempotency-Key"] = nil
 	req.SetBasicAuth(h.user, h.password)
 	resp, err := h.client.Do(req)
 	if err != nil {
@@ -89,12 +94,12 @@ func (h *HTTP) Call(ctx context.Context, method string, result any, params ...an
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ErrAuth
 	}
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, h.limit+1))
 	if err != nil {
 		return noAnswer(method, err)
 	}
-	if len(reply) > maxAnswerBytes {
-		return fmt.Errorf("rpc: answer to %s is over %d bytes", method, maxAnswerBytes)
+	if int64(len(reply)) > h.limit {
+		return fmt.Errorf("rpc: answer to %s is over %d bytes", method, h.limit)
 	}
 	var a answer
 	if err := json.Unmarshal(reply, &a); err != nil {
