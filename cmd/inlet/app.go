@@ -130,11 +130,8 @@ func (a *app) rootCommand() *cobra.Command {
 	a.options.keys = map[string]*keyFlag{}
 	a.addKeys(flags, sharedKeys...)
 
-	if a.nodes.run != nil {
-		root.AddCommand(a.runCommand(), a.createCommand())
-	}
 	root.AddCommand(
-		a.stopCommand(), a.infoCommand(), a.walletCommand(),
+		a.runCommand(), a.createCommand(), a.stopCommand(), a.infoCommand(), a.walletCommand(),
 		a.peersCommand(), a.channelsCommand(), a.invoicesCommand(), a.payCommand(),
 		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.versionCommand(),
 	)
