@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -20,65 +21,105 @@ import (
 	"github.com/inletlsp/inlet/chain/regtest"
 )
 
-// The tests with a chain share one btcd; each has wallets and sources of its own.
-var theBtcd struct {
-	once sync.Once
-	node *regtest.Btcd
-	dir  string
-	err  error
+// program is a chain backend that tests share, started at its first use.
+type program struct {
+	once   sync.Once
+	node   regtest.Regtest
+	source func(chain.Options) (chain.Source, error)
+	dir    string
+	err    error
 }
+
+// Each test has wallets and sources of its own.
+var btcd, bitcoind program
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if theBtcd.node != nil {
-		if err := theBtcd.node.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "stop btcd:", err)
-		}
-		_ = os.RemoveAll(theBtcd.dir)
-	}
+	btcd.end()
+	bitcoind.end()
 	os.Exit(code)
 }
 
-func startBtcd(t testing.TB) *regtest.Btcd {
-	t.Helper()
-	theBtcd.once.Do(func() {
-		if theBtcd.dir, theBtcd.err = os.MkdirTemp("", "inlet-wallet-"); theBtcd.err != nil {
-			return
+func (p *program) end() {
+	if p.node != nil {
+		if err := p.node.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the backend:", err)
 		}
-		theBtcd.node, theBtcd.err = regtest.StartBtcd(context.Background(),
-			regtest.Btcd{Dir: theBtcd.dir})
-	})
-	require.NoError(t, theBtcd.err)
-
-	return theBtcd.node
+	}
+	_ = os.RemoveAll(p.dir)
 }
 
-// bench is a wallet on the shared btcd.
+func theBtcd(t testing.TB) *program {
+	t.Helper()
+	btcd.once.Do(func() {
+		btcd.dir, _ = os.MkdirTemp("", "inlet-wallet-")
+		node, err := regtest.StartBtcd(context.Background(), regtest.Btcd{Dir: btcd.dir})
+		if btcd.err = err; err != nil {
+			return
+		}
+		btcd.node, btcd.source = node, func(o chain.Options) (chain.Source, error) {
+			return chain.NewBtcd(o, node.Config())
+		}
+	})
+	need(t, btcd.err)
+
+	return &btcd
+}
+
+func theBitcoind(t testing.TB) *program {
+	t.Helper()
+	bitcoind.once.Do(func() {
+		bitcoind.dir, _ = os.MkdirTemp("", "inlet-wallet-")
+		node, err := regtest.StartBitcoind(context.Background(),
+			regtest.Bitcoind{Dir: bitcoind.dir})
+		if bitcoind.err = err; err != nil {
+			return
+		}
+		bitcoind.node, bitcoind.source = node, func(o chain.Options) (chain.Source, error) {
+			return chain.NewBitcoind(o, node.Config())
+		}
+	})
+	need(t, bitcoind.err)
+
+	return &bitcoind
+}
+
+// need skips a test without its program, and fails it in CI.
+func need(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, regtest.ErrNoProgram) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+}
+
+// bench is a wallet on a shared backend.
 type bench struct {
 	*Wallet
 
 	t        testing.TB
-	btcd     *regtest.Btcd
+	on       *program
+	node     regtest.Regtest
 	db       kvdb.Backend
 	channels *channeldb.DB
 	adjust   func(*Options)
 }
 
-// newBench makes a wallet, starts it and waits until it is synced.
+// newBench makes a wallet on btcd, starts it and waits until it is synced.
 func newBench(t testing.TB, change func(*Options)) *bench {
 	t.Helper()
-	db := testDB(t)
+	on, db := theBtcd(t), testDB(t)
 	_, err := Create(db, CreateOptions{Params: &chaincfg.RegressionNetParams, Insecure: true})
 	require.NoError(t, err)
 
-	return openBench(t, db, change)
+	return openBench(t, on, db, change)
 }
 
-func openBench(t testing.TB, db kvdb.Backend, change func(*Options)) *bench {
+func openBench(t testing.TB, on *program, db kvdb.Backend, change func(*Options)) *bench {
 	t.Helper()
 	channels, err := channeldb.CreateWithBackend(db)
 	require.NoError(t, err)
-	b := &bench{t: t, btcd: startBtcd(t), db: db, adjust: change, channels: channels}
+	b := &bench{t: t, on: on, node: on.node, db: db, adjust: change, channels: channels}
 	b.open()
 
 	return b
@@ -87,8 +128,7 @@ func openBench(t testing.TB, db kvdb.Backend, change func(*Options)) *bench {
 // open starts a chain source and the wallet on it, as a process does.
 func (b *bench) open() {
 	b.t.Helper()
-	source, err := chain.NewBtcd(chain.Options{Params: &chaincfg.RegressionNetParams},
-		b.btcd.Config())
+	source, err := b.on.source(chain.Options{Params: &chaincfg.RegressionNetParams})
 	require.NoError(b.t, err)
 	require.NoError(b.t, source.Start(context.Background()))
 	b.t.Cleanup(func() { require.NoError(b.t, source.Stop()) })
@@ -158,7 +198,7 @@ func (b *bench) fund(each btcutil.Amount, count int) []wire.OutPoint {
 	addr, err := b.NewAddress()
 	require.NoError(b.t, err)
 	before := b.balance().Confirmed
-	points, err := b.btcd.Fund(addr, each, count)
+	points, err := b.node.Fund(addr, each, count)
 	require.NoError(b.t, err)
 	b.awaitBalance("funds", func(now Balance) bool {
 		return now.Confirmed == before+each*btcutil.Amount(count)
@@ -170,9 +210,9 @@ func (b *bench) fund(each btcutil.Amount, count int) []wire.OutPoint {
 // mine makes blocks and waits until the wallet has them.
 func (b *bench) mine(n int) {
 	b.t.Helper()
-	_, err := b.btcd.Mine(n)
+	_, err := b.node.Mine(n)
 	require.NoError(b.t, err)
-	height, err := b.btcd.Height()
+	height, err := b.node.Height()
 	require.NoError(b.t, err)
 	b.await("blocks", func() bool { return b.base.SyncedTo().Height >= int32(height) })
 }
@@ -182,8 +222,8 @@ func (b *bench) inMempool(txid chainhash.Hash) *wire.MsgTx {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	require.NoError(b.t, b.btcd.WaitTx(ctx, txid))
-	tx, err := b.btcd.Tx(txid)
+	require.NoError(b.t, b.node.WaitTx(ctx, txid))
+	tx, err := b.node.Tx(txid)
 	require.NoError(b.t, err)
 	require.Zero(b.t, tx.Confirmations, "still in the mempool")
 
@@ -195,7 +235,7 @@ func (b *bench) fee(tx *wire.MsgTx) btcutil.Amount {
 	b.t.Helper()
 	var fee int64
 	for _, in := range tx.TxIn {
-		prev, err := b.btcd.Tx(in.PreviousOutPoint.Hash)
+		prev, err := b.node.Tx(in.PreviousOutPoint.Hash)
 		require.NoError(b.t, err)
 		fee += prev.Tx.TxOut[in.PreviousOutPoint.Index].Value
 	}

@@ -26,7 +26,7 @@ func (b *bench) send(r SendRequest) chainhash.Hash {
 // gone checks that a transaction has left mempool and wallet.
 func (b *bench) gone(txid chainhash.Hash) {
 	b.t.Helper()
-	pool, err := b.btcd.Mempool()
+	pool, err := b.node.Mempool()
 	require.NoError(b.t, err)
 	require.NotContains(b.t, pool, txid)
 	details, err := b.details(txid)

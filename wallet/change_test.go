@@ -50,7 +50,7 @@ func TestChangeAddressesAreTakenOnce(t *testing.T) {
 		info, err := b.btcw.AddressInfo(addr)
 		require.NoError(t, err)
 		require.True(t, info.Internal())
-		_, err = b.btcd.Fund(addr, 9_000, 1)
+		_, err = b.node.Fund(addr, 9_000, 1)
 		require.NoError(t, err)
 		b.awaitBalance("the coin", func(now Balance) bool { return now.Confirmed == 9_000 })
 		break
@@ -86,7 +86,7 @@ func TestChangeSurvivesRestarts(t *testing.T) {
 	// The one that was taken and never paid comes again.
 	require.Equal(t, append([]btcutil.Address{first}, left...), b.change.ready)
 
-	_, err = b.btcd.Fund(first, 9_000, 1)
+	_, err = b.node.Fund(first, 9_000, 1)
 	require.NoError(t, err)
 	b.awaitBalance("the coin", func(now Balance) bool { return now.Confirmed == 9_000 })
 	b.reopen()

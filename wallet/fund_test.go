@@ -146,7 +146,7 @@ func TestOpening(t *testing.T) {
 	require.True(t, ch.ChanType.HasFundingTx(), "the funding transaction is stored with the channel")
 
 	// Withheld: the coins stay leased, renewed and over a restart, and nothing is broadcast.
-	pool, err := us.btcd.Mempool()
+	pool, err := us.node.Mempool()
 	require.NoError(t, err)
 	require.NotContains(t, pool, tx.TxHash())
 	var inputs []wire.OutPoint

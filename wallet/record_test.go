@@ -84,55 +84,67 @@ func TestCounterGolden(t *testing.T) {
 	require.JSONEq(t, `{"v":1,"done":true}`, string(raw))
 }
 
+// refusal is a record that must not be opened, and why.
+type refusal struct {
+	raw      []byte
+	network  string
+	pass     []byte
+	insecure bool
+	want     error
+}
+
 func TestRecordRefuses(t *testing.T) {
+	for name, c := range refusals(t) {
+		t.Run(name, func(t *testing.T) {
+			network := cmp.Or(c.network, "regtest")
+			s, err := unseal(c.raw, network, c.pass, c.insecure)
+			require.ErrorIs(t, err, c.want)
+			require.Nil(t, s)
+			require.NotContains(t, err.Error(), hexOf(testSeed(1)))
+		})
+	}
+}
+
+// changed encodes a record again after a change to it and its header.
+func changed(t *testing.T, raw []byte, change func(*record, *header)) []byte {
+	t.Helper()
+	rec, head, err := readHeader(raw)
+	require.NoError(t, err)
+	change(rec, head)
+	rec.Header, err = json.Marshal(head)
+	require.NoError(t, err)
+	again, err := json.Marshal(rec)
+	require.NoError(t, err)
+
+	return again
+}
+
+func refusals(t *testing.T) map[string]refusal {
 	pass := []byte("right")
 	sealed, err := seal(testSecrets(), "regtest", pass, cheap)
 	require.NoError(t, err)
 	open, err := seal(testSecrets(), "regtest", nil, cheap)
 	require.NoError(t, err)
-	edit := func(raw []byte, old, new string) []byte {
-		edited := strings.Replace(string(raw), old, new, 1)
-		require.NotEqual(t, string(raw), edited)
-
-		return []byte(edited)
-	}
 	withHead := func(f func(*header)) []byte {
-		rec, head, err := readHeader(sealed)
-		require.NoError(t, err)
-		f(head)
-		rec.Header, err = json.Marshal(head)
-		require.NoError(t, err)
-		raw, err := json.Marshal(rec)
-		require.NoError(t, err)
-
-		return raw
+		return changed(t, sealed, func(_ *record, h *header) { f(h) })
 	}
 	withBox := func(f func(*record)) []byte {
-		rec, _, err := readHeader(sealed)
-		require.NoError(t, err)
-		f(rec)
-		raw, err := json.Marshal(rec)
-		require.NoError(t, err)
-
-		return raw
+		return changed(t, sealed, func(r *record, _ *header) { f(r) })
 	}
 
-	cases := map[string]struct {
-		raw      []byte
-		network  string
-		pass     []byte
-		insecure bool
-		want     error
-	}{
+	return map[string]refusal{
 		"wrong passphrase":         {raw: sealed, pass: []byte("wrong"), want: ErrWrongPassphrase},
 		"no passphrase":            {raw: sealed, want: ErrPassphraseRule},
 		"insecure on a sealed one": {raw: sealed, insecure: true, want: ErrPassphraseNeeded},
 		"passphrase on an open":    {raw: open, pass: pass, want: ErrNotEncrypted},
 		"both":                     {raw: open, pass: pass, insecure: true, want: ErrPassphraseRule},
 		"another network":          {raw: sealed, network: "mainnet", pass: pass, want: ErrWrongNetwork},
-		"newer":                    {raw: edit(open, `{"v":1`, `{"v":2`), insecure: true, want: ErrNewer},
-		"not json":                 {raw: sealed[:20], pass: pass, want: ErrDamaged},
-		"empty":                    {pass: pass, want: ErrDamaged},
+		"newer": {
+			raw:      changed(t, open, func(r *record, _ *header) { r.V = 2 }),
+			insecure: true, want: ErrNewer,
+		},
+		"not json": {raw: sealed[:20], pass: pass, want: ErrDamaged},
+		"empty":    {pass: pass, want: ErrDamaged},
 		"network changed": {
 			raw: withHead(func(h *header) { h.Network = "mainnet" }), network: "mainnet",
 			pass: pass, want: ErrWrongPassphrase,
@@ -166,15 +178,6 @@ func TestRecordRefuses(t *testing.T) {
 		"box gone": {
 			raw: withBox(func(r *record) { r.Box = nil }), pass: pass, want: ErrWrongPassphrase,
 		},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			network := cmp.Or(c.network, "regtest")
-			s, err := unseal(c.raw, network, c.pass, c.insecure)
-			require.ErrorIs(t, err, c.want)
-			require.Nil(t, s)
-			require.NotContains(t, err.Error(), hexOf(testSeed(1)))
-		})
 	}
 }
 

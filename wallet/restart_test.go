@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestRestart(t *testing.T) {
 	require.NoError(t, b.Stop())
 	broken.set(nil)
 	// What happens while the wallet is down is seen afterwards.
-	_, err = b.btcd.Fund(addr, 7_000, 1)
+	_, err = b.node.Fund(addr, 7_000, 1)
 	require.NoError(t, err)
 	b.open()
 
@@ -50,7 +51,7 @@ func TestRestart(t *testing.T) {
 	// The stored payment goes out by itself once the wallet is synced.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	require.NoError(t, b.btcd.WaitTx(ctx, waiting))
+	require.NoError(t, b.node.WaitTx(ctx, waiting))
 	require.Equal(t, before.Confirmed+7_000, b.balance().Confirmed)
 	details, err := b.details(confirmed)
 	require.NoError(t, err)
@@ -61,11 +62,16 @@ func TestRestart(t *testing.T) {
 
 // The words bring back what was received and what came back as change, in both kinds of address.
 func TestRestoreFromWords(t *testing.T) {
+	t.Run("btcd", func(t *testing.T) { restore(t, theBtcd(t)) })
+	t.Run("bitcoind", func(t *testing.T) { restore(t, theBitcoind(t)) })
+}
+
+func restore(t *testing.T, on *program) {
 	params := &chaincfg.RegressionNetParams
 	db := testDB(t)
 	words, err := Create(db, CreateOptions{Params: params, Insecure: true})
 	require.NoError(t, err)
-	b := openBench(t, db, nil)
+	b := openBench(t, on, db, nil)
 	for range 5 {
 		_, err := b.NewAddress() // a gap that the search has to cross
 		require.NoError(t, err)
@@ -73,7 +79,7 @@ func TestRestoreFromWords(t *testing.T) {
 	b.fund(100_000, 2)
 	old, err := b.NewAddressOf(WitnessPubKey)
 	require.NoError(t, err)
-	_, err = b.btcd.Fund(old, 44_000, 1)
+	_, err = b.node.Fund(old, 44_000, 1)
 	require.NoError(t, err)
 	b.awaitBalance("the coin", func(now Balance) bool { return now.Confirmed == 244_000 })
 	b.send(SendRequest{Address: foreign(t).EncodeAddress(), Amount: 150_000, FeeRate: 2})
@@ -91,7 +97,9 @@ func TestRestoreFromWords(t *testing.T) {
 		Birthday: params.GenesisBlock.Header.Timestamp,
 	})
 	require.NoError(t, err)
-	r := openBench(t, fresh, func(o *Options) { o.Insecure, o.Passphrase = false, []byte("new") })
+	r := openBench(t, on, fresh, func(o *Options) {
+		o.Insecure, o.Passphrase = false, []byte("new")
+	})
 	require.Equal(t, want, r.balance())
 	require.True(t, id.IsEqual(r.NodeKey().PubKey()))
 	pending, err := restorePending(fresh)
@@ -119,7 +127,10 @@ func TestOpenRefuses(t *testing.T) {
 	b := newBench(t, nil)
 	require.NoError(t, b.Stop())
 	opts := func(change func(*Options)) Options {
-		o := Options{DB: b.db, Params: &chaincfg.RegressionNetParams, Insecure: true}
+		o := Options{
+			DB: b.db, Params: &chaincfg.RegressionNetParams, Insecure: true,
+			Chain: &fakeChain{view: &fakeView{}},
+		}
 		change(&o)
 
 		return o
@@ -160,18 +171,57 @@ func TestOpenWithoutStart(t *testing.T) {
 	require.ErrorIs(t, w.Start(context.Background()), ErrStopped)
 }
 
+func TestStartThatFails(t *testing.T) {
+	db, params := testDB(t), &chaincfg.RegressionNetParams
+	_, err := Open(Options{DB: db, Params: params, Insecure: true})
+	require.ErrorContains(t, err, "must be given")
+	_, err = Create(db, CreateOptions{Params: params, Insecure: true})
+	require.NoError(t, err)
+	view := &fakeView{startErr: chain.ErrUnreachable}
+	w, err := Open(Options{DB: db, Params: params, Insecure: true, Chain: &fakeChain{view: view}})
+	require.NoError(t, err)
+
+	require.ErrorIs(t, w.Start(context.Background()), chain.ErrUnreachable)
+	require.ErrorIs(t, w.Start(context.Background()), ErrStopped)
+	_, err = w.NewAddress()
+	require.ErrorIs(t, err, ErrStopped)
+	require.NoError(t, w.Stop())
+}
+
+// After Stop nothing of the wallet runs any more.
+func TestStopLeavesNoGoroutine(t *testing.T) {
+	b := newBench(t, nil)
+	b.fund(100_000, 1)
+	b.send(SendRequest{Address: foreign(t).EncodeAddress(), Amount: 20_000})
+	require.NoError(t, b.Stop())
+
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, one := range strings.Split(string(stacks), "\n\n") {
+		// btcwallet starts this one without waiting for it; it ends by itself.
+		if strings.Contains(one, "resendUnminedTxs") || strings.Contains(one, "testing.tRunner") {
+			continue
+		}
+		require.NotContains(t, one, "btcwallet/wallet.(*Wallet)")
+		require.NotContains(t, one, "lnwallet.(*LightningWallet)")
+		require.NotContains(t, one, "inlet/wallet.")
+	}
+	b.open()
+	b.mine(1)
+}
+
 // Blocks that leave the chain take their coins with them.
 func TestReorganisation(t *testing.T) {
 	b := newBench(t, nil)
 	addr, err := b.NewAddress()
 	require.NoError(t, err)
-	hashes, err := b.btcd.MineTo(1, addr)
+	hashes, err := b.node.MineTo(1, addr)
 	require.NoError(t, err)
 	got := b.awaitBalance("the subsidy", func(now Balance) bool { return now.Confirmed > 0 })
 	require.Zero(t, got.Spendable, "a subsidy must mature")
 
-	require.NoError(t, b.btcd.InvalidateBlock(hashes[0]))
-	_, err = b.btcd.Mine(2)
+	require.NoError(t, b.node.InvalidateBlock(hashes[0]))
+	_, err = b.node.Mine(2)
 	require.NoError(t, err)
 	b.awaitBalance("the other branch", func(now Balance) bool { return now.Confirmed == 0 })
 	b.mine(1)
@@ -181,7 +231,7 @@ func TestSubsidyMatures(t *testing.T) {
 	b := newBench(t, nil)
 	addr, err := b.NewAddress()
 	require.NoError(t, err)
-	_, err = b.btcd.MineTo(1, addr)
+	_, err = b.node.MineTo(1, addr)
 	require.NoError(t, err)
 	got := b.awaitBalance("the subsidy", func(now Balance) bool { return now.Confirmed > 0 })
 	b.mine(int(b.opts.Params.CoinbaseMaturity) - 2)

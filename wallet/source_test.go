@@ -24,12 +24,13 @@ import (
 type fakeView struct {
 	btcwchain.Interface
 
-	notes   chan any
-	watched error
-	stops   int
+	notes    chan any
+	startErr error
+	watched  error
+	stops    int
 }
 
-func (f *fakeView) Start(context.Context) error            { return nil }
+func (f *fakeView) Start(context.Context) error            { return f.startErr }
 func (f *fakeView) Stop()                                  { f.stops++ }
 func (f *fakeView) WaitForShutdown()                       {}
 func (f *fakeView) Notifications() <-chan any              { return f.notes }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -154,6 +155,9 @@ const (
 // does not end. Errors: ErrMissing, ErrWrongPassphrase, ErrPassphraseNeeded, ErrNotEncrypted,
 // ErrPassphraseRule, ErrWrongNetwork, ErrNewer, ErrDamaged.
 func Open(opts Options) (*Wallet, error) {
+	if opts.DB == nil || opts.Params == nil || opts.Chain == nil {
+		return nil, errors.New("wallet: open: DB, Params and Chain must be given")
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -180,6 +184,11 @@ func Open(opts Options) (*Wallet, error) {
 		return nil, err
 	}
 	if err := w.compose(s); err != nil {
+		if w.base != nil {
+			w.base.Stop()
+			w.base.WaitForShutdown()
+		}
+
 		return nil, err
 	}
 
@@ -254,7 +263,7 @@ func (w *Wallet) compose(s *secrets) error {
 }
 
 // Start connects the wallet to the chain and begins to sync; it does not wait for the end of
-// the sync (see Ready). After Stop it fails with ErrStopped.
+// the sync (see Ready). After Stop, or a Start that failed, it fails with ErrStopped.
 func (w *Wallet) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wallet: start: %w", err)
@@ -265,7 +274,10 @@ func (w *Wallet) Start(ctx context.Context) error {
 		return fmt.Errorf("wallet: start: %w", ErrStopped)
 	}
 	if err := w.lightning.Startup(); err != nil {
-		return fmt.Errorf("wallet: start: %w", err)
+		// lnwallet would take a second try for done.
+		w.life.state = stateStopped
+
+		return fmt.Errorf("wallet: start: %w", errors.Join(err, w.lightning.Shutdown()))
 	}
 	w.life.state = stateRunning
 

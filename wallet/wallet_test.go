@@ -22,7 +22,7 @@ func TestReceive(t *testing.T) {
 	require.NotEqual(t, addr, again)
 
 	for _, a := range []btcutil.Address{addr, old} {
-		_, err := b.btcd.Fund(a, 50_000, 2)
+		_, err := b.node.Fund(a, 50_000, 2)
 		require.NoError(t, err)
 	}
 	want := Balance{Confirmed: 200_000, Spendable: 200_000}
