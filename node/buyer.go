@@ -28,8 +28,10 @@ const (
 	// purchaseGrace is how long a purchase is kept after its offer has run out: a
 	// payment that was on its way may still be claimed.
 	purchaseGrace = 24 * time.Hour
-	// jitFinalDelta is what our invoices ask for at least, as the registry does.
-	jitFinalDelta = pay.MinFinalDelta
+	// jitFinalDelta is the min_final_cltv_expiry that we enforce for a JIT payment;
+	// its invoice asks for 2 blocks more (bLIP-52). It is LDK's: an LSP that serves
+	// LDK opens no channel for a payment that leaves less.
+	jitFinalDelta = 42
 )
 
 // ErrTooManyPurchases limits what waits to be paid.
