@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lnd's circuits after a restart: one whose HTLC never got into a commitment is dead, one that has a
-// keystone is live, and a number is never given twice.
+// lnd's circuits after a restart: one whose HTLC never got into a commitment is dead, one that has
+// a keystone is live, and a number is never given twice.
 func TestLndSwitch(t *testing.T) {
 	db := openChannelDB(t)
 	config := htlcswitch.CircuitMapConfig{

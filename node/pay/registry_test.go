@@ -105,7 +105,8 @@ func openTill(t *testing.T, db *channeldb.DB, chans ...PrivateChannel) *till {
 	require.NoError(t, s.reg.Start())
 	t.Cleanup(func() { _ = s.reg.Stop() })
 	s.Invoices, err = NewInvoices(InvoiceOptions{Registry: s.reg,
-		Params: &chaincfg.RegressionNetParams, Signer: testSigner{}, Hints: fakeHinter(chans), Clock: s.now})
+		Params: &chaincfg.RegressionNetParams, Signer: testSigner{}, Hints: fakeHinter(chans),
+		Clock: s.now})
 	require.NoError(t, err)
 	return s
 }
