@@ -22,7 +22,7 @@ import (
 var params = &chaincfg.RegressionNetParams
 
 // limit is how long a test waits for what must come at once.
-const limit = 20 * time.Second
+const limit = time.Minute
 
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -127,7 +127,7 @@ func (b *Bitcoind) generate(ctx context.Context, n int) ([]chainhash.Hash, error
 func (b *Bitcoind) mineTo(ctx context.Context, n int,
 	addr btcutil.Address) ([]chainhash.Hash, error) {
 
-	return b.RPC().Generate(ctx, "generatetoaddress", n, addr.EncodeAddress())
+	return b.RPC().Hashes(ctx, "generatetoaddress", n, addr.EncodeAddress())
 }
 
 func (b *Bitcoind) mineEmpty(ctx context.Context, n int) ([]chainhash.Hash, error) {

@@ -162,7 +162,7 @@ func (b *Btcd) dial(ctx context.Context) (rpc.Client, error) {
 }
 
 func (b *Btcd) generate(ctx context.Context, n int) ([]chainhash.Hash, error) {
-	return b.RPC().Generate(ctx, "generate", n)
+	return b.RPC().Hashes(ctx, "generate", n)
 }
 
 func (b *Btcd) mineTo(ctx context.Context, n int,

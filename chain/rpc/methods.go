@@ -158,7 +158,7 @@ func (n Node) Tx(ctx context.Context, txid chainhash.Hash) (*wire.MsgTx, error) 
 
 // Mempool asks for the transactions that wait for a block.
 func (n Node) Mempool(ctx context.Context) ([]chainhash.Hash, error) {
-	return n.hashes(ctx, "getrawmempool")
+	return n.Hashes(ctx, "getrawmempool")
 }
 
 // SendTx hands over a transaction. The node's fee limit stays in force.
@@ -168,13 +168,6 @@ func (n Node) SendTx(ctx context.Context, tx *wire.MsgTx) (chainhash.Hash, error
 		return chainhash.Hash{}, err
 	}
 	return n.hash(ctx, "sendrawtransaction", raw)
-}
-
-// Generate makes n blocks to addr; btcd ignores addr and pays its own mining address.
-func (n Node) Generate(ctx context.Context, method string,
-	params ...any) ([]chainhash.Hash, error) {
-
-	return n.hashes(ctx, method, params...)
 }
 
 // TxHex is a transaction as requests carry it.
@@ -211,7 +204,8 @@ func (n Node) hash(ctx context.Context, method string, params ...any) (chainhash
 	return *hash, nil
 }
 
-func (n Node) hashes(ctx context.Context, method string,
+// Hashes sends a request that is answered with a list of hashes.
+func (n Node) Hashes(ctx context.Context, method string,
 	params ...any) ([]chainhash.Hash, error) {
 
 	var list []string

@@ -46,11 +46,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s (code %d)", e.Message, e
 
 // Codes of refusals that callers tell apart.
 const (
-	CodeMethodNotFound = -32601
-	CodeInWarmup       = -28 // bitcoind still loads its chain
-	CodeNotFound       = -5  // no such block or transaction
-	CodeOutOfRange     = -8  // no block at that height
-	CodeBtcdOutOfRange = -1  // the same, from btcd
+	CodeInWarmup = -28 // bitcoind still loads its chain
+	CodeNotFound = -5  // no such block or transaction
 )
 
 // IsCode tells whether err is a node's refusal with one of the codes.

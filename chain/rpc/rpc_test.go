@@ -151,7 +151,7 @@ func TestWebsocket(t *testing.T) {
 			_ = conn.WriteJSON(map[string]any{"id": req.ID, "result": req.Params[0]})
 		case "refuse":
 			_ = conn.WriteJSON(map[string]any{"id": req.ID,
-				"error": map[string]any{"code": -8, "message": "out of range"}})
+				"error": map[string]any{"code": -28, "message": "Loading"}})
 		case "hold":
 			held.Add(1)
 		case "hang up":
@@ -162,7 +162,7 @@ func TestWebsocket(t *testing.T) {
 	require.NoError(t, ws.Call(t.Context(), "echo", &s, "hello"))
 	require.Equal(t, "hello", s)
 	require.Equal(t, `news"hello"`, <-heard)
-	require.True(t, IsCode(ws.Call(t.Context(), "refuse", nil), CodeOutOfRange))
+	require.True(t, IsCode(ws.Call(t.Context(), "refuse", nil), CodeInWarmup))
 
 	// requests over the limit wait for a slot
 	ctx, cancel := context.WithCancel(t.Context())
