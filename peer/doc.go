@@ -12,7 +12,7 @@
 //	   |  init ------------> <--------------- init  |  init.go (BOLT 1)
 //	   |       one connection a node, limits        |  slot.go, limits.go
 //	   |                Connected                   |
-//	   |  messages --------> <----------- messages  |  conn.go, write.go
+//	   |  messages --------> <----------- messages  |  read.go, write.go
 //	   |  ping ------------> <--------------- pong  |  ping.go
 //	   |              Disconnected                  |
 //
