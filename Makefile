@@ -26,6 +26,10 @@ LINT         := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# Our programs are static. The tests are built in the same way, so that the packages are compiled only once;
+# only LDK's bindings (interop) and the race detector need C.
+export CGO_ENABLED := 0
+
 # Where tests find the real programs.
 PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND)
 
@@ -34,8 +38,8 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND)
 all: build
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(INLET) ./cmd/inlet
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BTCD) github.com/btcsuite/btcd
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(INLET) ./cmd/inlet
+	$(GO) build -ldflags '-s -w' -o $(BTCD) github.com/btcsuite/btcd
 
 demo: build
 	$(INLET) demo
@@ -49,9 +53,9 @@ unit: build $(BITCOIND)
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
 # notice that one of the programs is another.
 interop: build $(BITCOIND)
-	cd itest && $(GO) build -trimpath -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
+	cd itest && CGO_ENABLED=1 $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
 		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
-	cd itest && $(PROGRAMS) INLET_LND=$(LND) \
+	cd itest && CGO_ENABLED=1 $(PROGRAMS) INLET_LND=$(LND) \
 		$(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
 
 $(BITCOIND):
@@ -64,20 +68,20 @@ fmt:
 
 vet:
 	$(GO) vet ./...
-	cd itest && $(GO) vet ./...
+	cd itest && CGO_ENABLED=1 $(GO) vet ./...
 
 lint: $(LINT)
 	$(LINT) run ./...
 
 $(LINT):
-	CGO_ENABLED=0 GOBIN=$(@D) $(GO) install -trimpath \
+	GOBIN=$(@D) $(GO) install \
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 house:
 	$(GO) test -count=1 -run 'House|Arrows' ./node
 
 race:
-	$(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...
 
 bench:
 	$(PROGRAMS) $(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
