@@ -40,8 +40,12 @@ type changeList struct {
 	Addresses []string `json:"addresses"`
 }
 
+// newChangePool makes a pool that fills itself as soon as routineFill runs.
 func newChangePool(w *Wallet) *changePool {
-	return &changePool{wallet: w, low: make(chan struct{}, 1)}
+	p := &changePool{wallet: w, low: make(chan struct{}, 1)}
+	p.low <- struct{}{}
+
+	return p
 }
 
 // take gives an address that nobody else gets. After a crash one that was taken shortly before

@@ -18,7 +18,7 @@ func TestChangeListGolden(t *testing.T) {
 
 func TestChangeAddressesAreTakenOnce(t *testing.T) {
 	b := newBench(t, nil)
-	require.NoError(t, b.WarmKeys())
+	require.NoError(t, b.change.warm())
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
@@ -75,13 +75,13 @@ func (b *bench) poolSize() int {
 // Restarts that use no change leave no gap in the branch: a restore would stop searching at it.
 func TestChangeSurvivesRestarts(t *testing.T) {
 	b := newBench(t, nil)
-	require.NoError(t, b.WarmKeys())
+	require.NoError(t, b.change.warm())
 	first, err := b.change.take()
 	require.NoError(t, err)
 	left := append([]btcutil.Address(nil), b.change.ready...)
 	for range 3 {
 		b.reopen()
-		require.NoError(t, b.WarmKeys())
+		require.NoError(t, b.change.warm())
 	}
 	// The one that was taken and never paid comes again.
 	require.Equal(t, append([]btcutil.Address{first}, left...), b.change.ready)
@@ -90,7 +90,7 @@ func TestChangeSurvivesRestarts(t *testing.T) {
 	require.NoError(t, err)
 	b.awaitBalance("the coin", func(now Balance) bool { return now.Confirmed == 9_000 })
 	b.reopen()
-	require.NoError(t, b.WarmKeys())
+	require.NoError(t, b.change.warm())
 	require.NotContains(t, b.change.ready, first, "a used one does not come again")
 	require.Equal(t, left, b.change.ready[:len(left)])
 	require.Len(t, b.change.ready, changeReady)

@@ -377,13 +377,9 @@ func (w *Wallet) DeriveSecret(purpose string) [32]byte {
 	return [32]byte(out)
 }
 
-// WarmKeys derives what the first channel opening will need, change addresses included, so that
-// it is as fast as the rest.
+// WarmKeys derives what the first channel opening will need, so that it is as fast as the rest, in
+// one write. Change addresses are made in the background from Start on.
 func (w *Wallet) WarmKeys() error {
-	if err := w.change.warm(); err != nil {
-		return err
-	}
-
 	return w.ring.warm(keychain.KeyFamilyMultiSig, keychain.KeyFamilyRevocationBase,
 		keychain.KeyFamilyHtlcBase, keychain.KeyFamilyPaymentBase, keychain.KeyFamilyDelayBase,
 		keychain.KeyFamilyRevocationRoot)
