@@ -116,7 +116,7 @@ func checkVersion(ctx context.Context, node rpc.Node) error {
 // subscribe begins to hear of blocks and transactions.
 func (b *bitcoind) subscribe(ctx context.Context, l *link) error {
 	if b.cfg.ZMQBlock == "" {
-		l.poll(b.opts.PollInterval)
+		l.poll(b.opts.PollInterval) //nolint:contextcheck // it lives as long as the link
 		return nil
 	}
 	if err := l.hearBlocks(ctx, b.cfg.ZMQBlock); err != nil {

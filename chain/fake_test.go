@@ -61,9 +61,7 @@ func (f *fakeBackend) mine(txs ...*wire.MsgTx) *wire.MsgBlock {
 	b.Header.Timestamp = time.Now()
 	coinbase := wire.NewMsgTx(2)
 	coinbase.AddTxIn(wire.NewTxIn(wire.NewOutPoint(&chainhash.Hash{}, 1), nil, nil))
-	for _, tx := range append([]*wire.MsgTx{coinbase}, txs...) {
-		b.Transactions = append(b.Transactions, tx)
-	}
+	b.Transactions = append([]*wire.MsgTx{coinbase}, txs...)
 	hash := b.BlockHash()
 	for _, tx := range txs {
 		f.index[tx.TxHash()] = hash
@@ -251,7 +249,11 @@ func serialized[W any](serialize func(W) error) string {
 
 // open starts a Source on the fake that the test's end stops.
 func (f *fakeBackend) open(t *testing.T) *source {
-	opts := Options{Params: &chaincfg.RegressionNetParams, RetryInterval: 100 * time.Millisecond, Log: testLog()}
+	opts := Options{
+		Params:        &chaincfg.RegressionNetParams,
+		RetryInterval: 100 * time.Millisecond,
+		Log:           testLog(),
+	}
 	require.NoError(t, opts.fill())
 	s := newSource(opts, f)
 	require.NoError(t, s.Start(t.Context()))

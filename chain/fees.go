@@ -75,9 +75,9 @@ func (f *feeEstimator) RelayFeePerKW() chainfee.SatPerKWeight {
 func (f *feeEstimator) EstimateFeePerKW(confTarget uint32) (chainfee.SatPerKWeight, error) {
 	target := min(max(confTarget, minConfTarget), maxConfTarget)
 	f.mu.Lock()
-	e, ok := f.known[target]
+	_, known := f.known[target]
 	f.mu.Unlock()
-	if !ok {
+	if !known {
 		err := f.conn.do(func(ctx context.Context, node *link) error {
 			return f.ask(ctx, node.Node, target)
 		})
@@ -88,7 +88,7 @@ func (f *feeEstimator) EstimateFeePerKW(confTarget uint32) (chainfee.SatPerKWeig
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e = f.known[target]
+	e := f.known[target]
 	f.fellBack = e.rate == 0 || f.now().Sub(e.at) > feeMaxAge
 	rate := e.rate
 	if f.fellBack {

@@ -156,9 +156,8 @@ func TestDialBackOff(t *testing.T) {
 				waits = append(waits, f.dials[i].Sub(f.dials[i-1]))
 			}
 		})
-		want := []time.Duration{2, 4, 8, 16, 16, 16}
-		for i, tenths := range want {
-			require.Equal(t, tenths*100*time.Millisecond, waits[i])
+		for i, tenths := range []int{2, 4, 8, 16, 16, 16} {
+			require.Equal(t, time.Duration(tenths)*s.opts.RetryInterval, waits[i])
 		}
 		f.set(func() { f.down = nil })
 		time.Sleep(10 * time.Second)

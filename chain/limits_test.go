@@ -94,6 +94,7 @@ func TestNewsLimit(t *testing.T) {
 func TestWalletDoesNotRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeBackend) {
 		s := f.open(t)
+		synctest.Wait() // the view is moved by hand below, and the backend must not object
 		w := s.wallet
 		require.NoError(t, w.Start(t.Context()))
 		require.NoError(t, w.NotifyBlocks())

@@ -119,14 +119,14 @@ func isKnown(err error) bool {
 func kindOf(refusal *rpc.Error) error {
 	reason := plain(refusal.Message)
 	kind := ErrRefused
-	theirs, length := match(reason, upstream)
+	length, theirs := match(reason, upstream)
 	if theirs != nil {
 		kind = kindOfNamed(theirs)
 	}
-	if own, longer := match(reason, maps.All(ours)); longer > length {
+	if longer, own := match(reason, maps.All(ours)); longer > length {
 		kind = own
 	}
-	if kind == ErrFeeTooLow && strings.Contains(reason, "replac") {
+	if errors.Is(kind, ErrFeeTooLow) && strings.Contains(reason, "replac") {
 		return errReplacementFee
 	}
 	return kind
@@ -150,14 +150,14 @@ func upstream(yield func(string, error) bool) {
 
 // match finds the longest text that is in the reason: "min relay fee not met" says more than
 // "version" does.
-func match(reason string, texts iter.Seq2[string, error]) (found error, length int) {
+func match(reason string, texts iter.Seq2[string, error]) (length int, found error) {
 	for text, err := range texts {
 		text = plain(text)
 		if len(text) > length && strings.Contains(reason, text) {
 			found, length = err, len(text)
 		}
 	}
-	return found, length
+	return length, found
 }
 
 // errReplacementFee is both: the inputs are spent in the mempool, and the fee is too low to replace
@@ -186,7 +186,7 @@ func walletError(err error) error {
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	if theirs, _ := match(plain(refusal.Message), upstream); theirs != nil {
+	if _, theirs := match(plain(refusal.Message), upstream); theirs != nil {
 		return theirs
 	}
 	return fmt.Errorf("%w: %w", btcwchain.ErrUndefined, err)

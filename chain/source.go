@@ -90,7 +90,7 @@ func (s *source) Start(ctx context.Context) error {
 		l.close()
 		return explain(s.conn.backend, err, "")
 	}
-	s.run(l, follower)
+	s.run(l, follower) //nolint:contextcheck // it lives until Stop
 	return nil
 }
 

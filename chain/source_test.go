@@ -139,14 +139,6 @@ func newAddress(t *testing.T) (*btcec.PrivateKey, btcutil.Address, []byte) {
 	return key, addr, script
 }
 
-// addressOf is the address that a script pays to.
-func addressOf(t *testing.T, script []byte) btcutil.Address {
-	_, addrs, _, err := txscript.ExtractPkScriptAddrs(script, params)
-	require.NoError(t, err)
-	require.Len(t, addrs, 1)
-	return addrs[0]
-}
-
 func fund(t *testing.T, r regtest.Regtest, count int) []coin {
 	key, addr, script := newAddress(t)
 	ops, err := r.Fund(addr, 1e6, count)

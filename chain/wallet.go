@@ -59,7 +59,7 @@ func (w *walletSource) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.ended = cancel, make(chan struct{})
 	w.at, w.told = w.view.follow()
-	go w.routineTell(ctx, w.ended)
+	go w.routineTell(ctx, w.ended) //nolint:contextcheck // it lives until Stop
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (b *Btcd) Restart(ctx context.Context) error {
 		return err
 	}
 	if err := b.openFront(); err != nil {
-		return errors.Join(err, b.node.Kill())
+		return errors.Join(err, b.node.Kill()) //nolint:contextcheck // also when ctx has ended
 	}
 	return nil
 }

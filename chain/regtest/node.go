@@ -89,12 +89,12 @@ func (n *node) start(ctx context.Context, blocks int) error {
 	if err != nil {
 		return err
 	}
-	height, err := n.Height()
-	if err == nil && int(height) < blocks {
-		_, err = n.Mine(blocks - int(height))
+	info, err := n.RPC().ChainInfo(ctx)
+	if err == nil && int(info.Blocks) < blocks {
+		_, err = n.program.generate(ctx, blocks-int(info.Blocks))
 	}
 	if err != nil {
-		return errors.Join(err, n.Kill())
+		return errors.Join(err, n.Kill()) //nolint:contextcheck // also when ctx has ended
 	}
 	return nil
 }
@@ -118,15 +118,8 @@ func (n *node) run(ctx context.Context) error {
 			return false, proc.failure()
 		default:
 		}
-		c, err := n.program.dial(ctx)
-		if err != nil {
-			return false, nil // not up yet
-		}
-		if _, err := (rpc.Node{Client: c}).ChainInfo(ctx); err != nil {
-			return false, c.Close()
-		}
-		client = c
-		return true, nil
+		client = n.tryDial(ctx)
+		return client != nil, nil
 	})
 	if err != nil {
 		err = fmt.Errorf("regtest: wait for %s: %w", path, err)
@@ -136,6 +129,19 @@ func (n *node) run(ctx context.Context) error {
 	defer n.mu.Unlock()
 	n.proc, n.client = proc, client
 	return nil
+}
+
+// tryDial is nil while the program does not answer yet.
+func (n *node) tryDial(ctx context.Context) rpc.Client {
+	client, err := n.program.dial(ctx)
+	if err != nil {
+		return nil
+	}
+	if _, err := (rpc.Node{Client: client}).ChainInfo(ctx); err != nil {
+		client.Close()
+		return nil
+	}
+	return client
 }
 
 // Stop implements Regtest.
@@ -165,7 +171,7 @@ func (n *node) Restart(ctx context.Context) error {
 		return err
 	}
 	if err := n.restore(ctx); err != nil {
-		return errors.Join(err, n.Kill())
+		return errors.Join(err, n.Kill()) //nolint:contextcheck // also when ctx has ended
 	}
 	return nil
 }
@@ -238,6 +244,10 @@ func (n *node) InvalidateBlock(hash chainhash.Hash) error {
 func (n *node) Tx(txid chainhash.Hash) (*Tx, error) {
 	ctx, cancel := requestContext()
 	defer cancel()
+	return n.tx(ctx, txid)
+}
+
+func (n *node) tx(ctx context.Context, txid chainhash.Hash) (*Tx, error) {
 	raw, err := n.RPC().TxVerbose(ctx, txid)
 	if rpc.IsCode(err, rpc.CodeNotFound) {
 		return nil, fmt.Errorf("regtest: %w: %s", ErrNoTx, txid)

@@ -38,10 +38,10 @@ func (n *node) ConnectTo(ctx context.Context, peer Regtest) error {
 func (n *node) WaitSynced(ctx context.Context, peer Regtest) error {
 	var ours, theirs chainhash.Hash
 	err := await(ctx, func() (done bool, err error) {
-		if ours, err = n.BestBlock(); err != nil {
+		if ours, err = n.RPC().BestBlock(ctx); err != nil {
 			return false, err
 		}
-		theirs, err = peer.BestBlock()
+		theirs, err = peer.RPC().BestBlock(ctx)
 		return ours == theirs, err
 	})
 	if err != nil {
@@ -54,7 +54,7 @@ func (n *node) WaitSynced(ctx context.Context, peer Regtest) error {
 // WaitTx implements Regtest.
 func (n *node) WaitTx(ctx context.Context, txid chainhash.Hash) error {
 	err := await(ctx, func() (bool, error) {
-		_, err := n.Tx(txid)
+		_, err := n.tx(ctx, txid)
 		if errors.Is(err, ErrNoTx) {
 			return false, nil
 		}

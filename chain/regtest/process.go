@@ -97,7 +97,8 @@ func (p *process) keepOutput(out io.Reader) {
 func (p *process) failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return fmt.Errorf("%s ended (%v): %s", p.cmd.Path, p.err, strings.Join(p.lines, "\n"))
+	ended := errors.New(p.cmd.Path + " ended")
+	return fmt.Errorf("%w: %s", errors.Join(ended, p.err), strings.Join(p.lines, "\n"))
 }
 
 // end sends the signal and waits. A program that does not follow it in time is killed.

@@ -101,6 +101,11 @@ func testRegtest(t *testing.T, r Regtest, start uint32) {
 		require.NoError(t, err)
 		require.Equal(t, before+2, after)
 	})
+	testMining(t, r)
+	testEnds(t, r)
+}
+
+func testMining(t *testing.T, r Regtest) {
 	t.Run("mine without the mempool", func(t *testing.T) {
 		key, script := segwitKey(t)
 		ops, err := r.Fund(keyAddress(t, key), 1e6, 1)
@@ -133,6 +138,9 @@ func testRegtest(t *testing.T, r Regtest, start uint32) {
 		_, err := r.Tx(chainhash.Hash{1})
 		require.ErrorIs(t, err, ErrNoTx)
 	})
+}
+
+func testEnds(t *testing.T, r Regtest) {
 	t.Run("stop and restart", func(t *testing.T) {
 		before, err := r.BestBlock()
 		require.NoError(t, err)

@@ -66,6 +66,7 @@ func NewHTTP(host, user, password string, tls *tls.Config) *HTTP {
 func (h *HTTP) Call(ctx context.Context, method string, result any, params ...any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	//nolint:contextcheck // the client's life, which ends the call as its own context does
 	defer context.AfterFunc(h.closed, func() { cancel(ErrClosed) })()
 
 	body, err := encode(h.nextID.Add(1), method, params)

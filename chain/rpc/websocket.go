@@ -68,6 +68,7 @@ func DialWebsocket(ctx context.Context, cfg WebsocketConfig) (*Websocket, error)
 	}
 	login := base64.StdEncoding.EncodeToString([]byte(cfg.User + ":" + cfg.Password))
 	header := http.Header{"Authorization": {"Basic " + login}}
+	//nolint:bodyclose // there is none to close: the connection belongs to conn, or is closed
 	conn, resp, err := dialer.DialContext(ctx, scheme+"://"+cfg.Host+"/ws", header)
 	if resp != nil {
 		switch resp.StatusCode {
@@ -155,8 +156,11 @@ func (w *Websocket) Close() error {
 // routineRead delivers answers and notifications; Close waits for it.
 func (w *Websocket) routineRead() {
 	defer w.wg.Done()
-	w.extendRead()
 	w.conn.SetPongHandler(func(string) error { return w.extendRead() })
+	if err := w.extendRead(); err != nil {
+		w.fail(err)
+		return
+	}
 	for {
 		_, msg, err := w.conn.ReadMessage()
 		if err != nil {
