@@ -100,7 +100,9 @@ var ErrOfferEnded = errors.New("lsp: the purchase has run out: buy again")
 // bLIP-52: timestamp and expiry are at most valid_until; min_final_cltv_expiry_delta
 // is 2 blocks over what the client enforces, for the time the open takes; exactly one
 // route hint of one hop; basic_mpp only with an amount.
-func (b Bought) Invoice(now time.Time, want time.Duration, finalDelta uint32) (InvoiceTerms, error) {
+func (b Bought) Invoice(now time.Time, want time.Duration, finalDelta uint32) (
+	InvoiceTerms, error) {
+
 	expiry := min(want, b.Params.ValidUntil.Sub(now)).Truncate(time.Second)
 	if expiry <= 0 {
 		return InvoiceTerms{}, fmt.Errorf("%w (it was good until %s)", ErrOfferEnded,

@@ -45,7 +45,9 @@ func newClient(answer func(id string) string) (*Client, *wire) {
 }
 
 func result(text string) func(string) string {
-	return func(id string) string { return `{"jsonrpc":"2.0","id":"` + id + `","result":` + text + `}` }
+	return func(id string) string {
+		return `{"jsonrpc":"2.0","id":"` + id + `","result":` + text + `}`
+	}
 }
 
 func ask(c *Client) (any, error) {
@@ -60,7 +62,8 @@ func TestCall(t *testing.T) {
 		return `{"more":[{"a":1}],"jsonrpc":"2.0","id":"` + id + `","result":{"a":[1]}}`
 	})
 	var got struct{ A []int }
-	if err := c.Call(t.Context(), bob, "m", map[string]string{"b": "<&>"}, &got); err != nil || len(got.A) != 1 {
+	if err := c.Call(t.Context(), bob, "m", map[string]string{"b": "<&>"}, &got); err != nil ||
+		len(got.A) != 1 {
 		t.Fatalf("%v, %v", got, err)
 	}
 	head, tail := `{"jsonrpc":"2.0","id":"`, `","method":"m","params":{"b":"<&>"}}`
@@ -90,13 +93,14 @@ func TestRequestIDs(t *testing.T) {
 
 // LSPS0-21 and -23: error answers.
 func TestErrorAnswers(t *testing.T) {
+	long := strings.Repeat("é", 300)
 	for text, want := range map[string]RPCError{
 		`{"code":201,"message":"no"}`:                               {Code: 201, Message: "no"},
-		`{"code":-31000,"message":"no","data":{}}`:                  {Code: -31000, Message: "no", Data: []byte("{}")},
+		`{"code":-31000,"message":"no","data":{}}`:                  {-31000, "no", []byte("{}")},
 		`{"code":1,"message":"a\u0000<b>\n\u001b[1m\u202ec\u2028"}`: {Code: 1, Message: "a  b>   [1m c "},
-		`{"code":"x"}`: {Code: CodeInternal, Message: "no reason given"},
-		`"text"`:       {Code: CodeInternal, Message: "no reason given"},
-		`{"code":1,"message":"` + strings.Repeat("é", 300) + `"}`: {Code: 1, Message: strings.Repeat("é", 256) + "..."},
+		`{"code":"x"}`:                        {Code: CodeInternal, Message: "no reason given"},
+		`"text"`:                              {Code: CodeInternal, Message: "no reason given"},
+		`{"code":1,"message":"` + long + `"}`: {Code: 1, Message: long[:2*256] + "..."},
 	} {
 		c, _ := newClient(func(id string) string {
 			return `{"jsonrpc":"2.0","id":"` + id + `","error":` + text + `}`
@@ -119,7 +123,8 @@ func TestLateAndUnknownAnswers(t *testing.T) {
 		var id string
 		c, _ := newClient(func(i string) string { id = i; return "" })
 		start := time.Now()
-		if _, err := ask(c); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
+		if _, err := ask(c); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(start) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		for _, late := range []string{result("1")(id), result("1")("ffff"), result("1")("")} {

@@ -77,7 +77,7 @@ func (s *Service) sweep(now time.Time) bool {
 // slot is an open order. It ends with the offer, if not earlier.
 type slot struct {
 	client [33]byte
-	until  time.Time
+	until  time.Time // zero: only with Ended
 }
 
 // reserve takes a slot for an order, or says why there is none; taken is an id that
@@ -89,7 +89,7 @@ func (s *Service) reserve(now time.Time, id string, client [33]byte, until time.
 	defer s.mu.Unlock()
 	if len(s.open) >= s.limits.Open || s.openOf[client] >= s.limits.ClientOpen {
 		for id, o := range s.open {
-			if !now.Before(o.until) {
+			if !o.until.IsZero() && !now.Before(o.until) {
 				s.release(id)
 			}
 		}

@@ -63,8 +63,11 @@ func TestOpenOrdersOfAll(t *testing.T) {
 		t.Errorf("%d sold, %d rejected", sold, rejected)
 	}
 
-	s, _ = newService(t, func(c *ServiceConfig) { c.Limits.Open, c.Open, c.Rand = 50, book.sold, newChance(2) })
-	if code := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`).code(); code != CodeClientRejected {
+	s, _ = newService(t, func(c *ServiceConfig) {
+		c.Limits.Open, c.Open, c.Rand = 50, book.sold, newChance(2)
+	})
+	code := buy(t, s, t0, bob, item(t, s, t0, bob), `"1000000"`).code()
+	if code != CodeClientRejected {
 		t.Errorf("after a restart: %d", code)
 	}
 	s.Ended(book.sold[0].ID)
@@ -107,9 +110,12 @@ func TestParallelBuys(t *testing.T) {
 // TestReject has the node's own reasons.
 func TestReject(t *testing.T) {
 	why := "you owe for two channels"
-	s, book := newService(t, func(c *ServiceConfig) { c.Reject = func([33]byte) string { return why } })
+	s, book := newService(t, func(c *ServiceConfig) {
+		c.Reject = func([33]byte) string { return why }
+	})
 	offered := item(t, s, t0, bob)
-	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected || g.Error.Message != why {
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected ||
+		g.Error.Message != why {
 		t.Errorf("%+v", g)
 	}
 	why = ""
@@ -127,7 +133,8 @@ func TestSetOffer(t *testing.T) {
 	if err := s.SetOffer(next); err != nil {
 		t.Fatal(err)
 	}
-	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 || book.sold[0].OpeningFee != 20_000 {
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 ||
+		book.sold[0].OpeningFee != 20_000 {
 		t.Errorf("%+v", g)
 	}
 	if menu := s.Menu(t0); menu[0].MinFee != 500_000 {
@@ -141,7 +148,9 @@ func TestSetOffer(t *testing.T) {
 
 // TestVariableThatCannotBe has an offer whose fee no variable payment could bear.
 func TestVariableThatCannotBe(t *testing.T) {
-	s, _ := newService(t, func(c *ServiceConfig) { c.Offer.MinFee, c.Offer.ProportionalPPM = 90_000, 0 })
+	s, _ := newService(t, func(c *ServiceConfig) {
+		c.Offer.MinFee, c.Offer.ProportionalPPM = 90_000, 0
+	})
 	if g := buy(t, s, t0, bob, item(t, s, t0, bob), ``); g.code() != CodeClientRejected {
 		t.Errorf("%+v", g)
 	}
@@ -152,8 +161,9 @@ func TestVariableThatCannotBe(t *testing.T) {
 
 func TestServiceConfig(t *testing.T) {
 	for what, change := range map[string]func(*ServiceConfig){
-		"offer": func(c *ServiceConfig) { c.Offer = Offer{} }, "keys": func(c *ServiceConfig) { c.Keys = nil },
-		"book": func(c *ServiceConfig) { c.Book = nil }, "rand": func(c *ServiceConfig) { c.Rand = nil },
+		"offer": func(c *ServiceConfig) { c.Offer = Offer{} },
+		"keys":  func(c *ServiceConfig) { c.Keys = nil },
+		"book":  func(c *ServiceConfig) { c.Book = nil }, "rand": func(c *ServiceConfig) { c.Rand = nil },
 	} {
 		cfg, _ := testConfig()
 		change(&cfg)

@@ -80,7 +80,8 @@ func TestMalformed(t *testing.T) {
 		if !bytes.Equal(got, parseFailure()) {
 			t.Errorf("%s: answered %s", what, got)
 		}
-		if g := decode(t, got); g.ID != nil || g.code() != CodeParse || g.Error.Data != nil || book.len() > 0 {
+		if g := decode(t, got); g.ID != nil || g.code() != CodeParse || g.Error.Data != nil ||
+			book.len() > 0 {
 			t.Errorf("%s: answered %s", what, got)
 		}
 	}
@@ -123,7 +124,8 @@ func TestNoPingPong(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	s, _ := newService(t, nil)
 	for _, m := range []string{"lsps1.get_info", "", "lsps2.__proto__", strings.Repeat("m", 60_000)} {
-		if g := call(t, s, t0, bob, m, `{}`); g.code() != CodeMethodNotFound || g.ID != "7" || g.Error.Data != nil {
+		if g := call(t, s, t0, bob, m, `{}`); g.code() != CodeMethodNotFound || g.ID != "7" ||
+			g.Error.Data != nil {
 			t.Errorf("method %.20q: %+v", m, g)
 		}
 		s.PeerGone(bob)
@@ -186,7 +188,9 @@ func TestLargeMessages(t *testing.T) {
 
 // TestRate has the requests of one client and of all bounded.
 func TestRate(t *testing.T) {
-	s, _ := newService(t, func(c *ServiceConfig) { c.Limits = Limits{ClientPerSecond: 10, PerSecond: 25} })
+	s, _ := newService(t, func(c *ServiceConfig) {
+		c.Limits = Limits{ClientPerSecond: 10, PerSecond: 25}
+	})
 	ask := func(now time.Time, client byte, n int) (refused int) {
 		for range n {
 			g := decode(t, s.Handle(now, [33]byte{client}, []byte(list)))
@@ -258,11 +262,13 @@ func TestProtocols(t *testing.T) {
 		t.Error("LSPS0 is listed")
 	}
 	s, _ := newService(t, func(c *ServiceConfig) { c.Protocols = []uint8{1, 2, 5} })
-	if g := call(t, s, t0, bob, "lsps0.list_protocols", "{}"); string(g.Result) != `{"protocols":[1,2,5]}` {
+	g := call(t, s, t0, bob, "lsps0.list_protocols", "{}")
+	if string(g.Result) != `{"protocols":[1,2,5]}` {
 		t.Errorf("%s", g.Result)
 	}
 	s, _ = newService(t, func(c *ServiceConfig) { c.Protocols = []uint8{} })
-	if g := call(t, s, t0, bob, "lsps0.list_protocols", "{}"); string(g.Result) != `{"protocols":[]}` {
+	g = call(t, s, t0, bob, "lsps0.list_protocols", "{}")
+	if string(g.Result) != `{"protocols":[]}` {
 		t.Errorf("%s", g.Result)
 	}
 }

@@ -35,7 +35,8 @@ func TestGetInfo(t *testing.T) {
 // LSPS2-02: tokens.
 func TestTokens(t *testing.T) {
 	s, _ := newService(t, nil)
-	if g := call(t, s, t0, bob, "lsps2.get_info", `{"token":"x"}`); g.code() != CodeUnrecognizedToken || g.Error.Data != nil {
+	g := call(t, s, t0, bob, "lsps2.get_info", `{"token":"x"}`)
+	if g.code() != CodeUnrecognizedToken || g.Error.Data != nil {
 		t.Errorf("%+v", g)
 	}
 	s, _ = newService(t, func(c *ServiceConfig) { c.Tokens = []string{"secret", "other"} })
@@ -55,10 +56,12 @@ func TestEmptyMenu(t *testing.T) {
 	s, book := newService(t, func(c *ServiceConfig) { c.Liquidity = func() Liquidity { return can } })
 	offered := item(t, s, t0, bob)
 	can.CanOpen = false
-	if g := call(t, s, t0, bob, "lsps2.get_info", `{}`); string(g.Result) != `{"opening_fee_params_menu":[]}` {
+	g := call(t, s, t0, bob, "lsps2.get_info", `{}`)
+	if string(g.Result) != `{"opening_fee_params_menu":[]}` {
 		t.Errorf("%s", g.Result)
 	}
-	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected || book.len() != 0 {
+	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected ||
+		book.len() != 0 {
 		t.Errorf("%+v", g)
 	}
 	// LSPS2-16: what cannot reach us is too large.
@@ -75,7 +78,8 @@ func TestEmptyMenu(t *testing.T) {
 func TestBuy(t *testing.T) {
 	for size, code := range map[string]int{
 		`"100000"`: 0, `"99999"`: 202, `"4000000"`: 0, `"4000001"`: 203, `"0"`: 202, `null`: 0, ``: 0,
-		`1000000`: -32602, `"1e6"`: -32602, `"18446744073709551616"`: -32602, `"18446744073709551615"`: 203,
+		`1000000`: -32602, `"1e6"`: -32602, `"18446744073709551616"`: -32602,
+		`"18446744073709551615"`: 203,
 	} {
 		s, book := newService(t, nil)
 		g := buy(t, s, t0, bob, item(t, s, t0, bob), size)
@@ -146,7 +150,8 @@ func TestBuyItem(t *testing.T) {
 		},
 	} {
 		raw, client, at := change()
-		if g := buy(t, s, at, client, raw, `"1000000"`); g.code() != CodeInvalidFeeParams || g.Error.Data != nil {
+		if g := buy(t, s, at, client, raw, `"1000000"`); g.code() != CodeInvalidFeeParams ||
+			g.Error.Data != nil {
 			t.Errorf("%s: %+v", what, g)
 		}
 	}
@@ -163,7 +168,8 @@ func TestBuyItem(t *testing.T) {
 		"promise number": replace(t, offered, `"promise":"`, `"promise":7,"x":"`),
 	} {
 		now = now.Add(time.Second)
-		if g := buy(t, s, now, bob, bad, `"1000000"`); g.code() != CodeInvalidParams || g.Error.Data != nil {
+		if g := buy(t, s, now, bob, bad, `"1000000"`); g.code() != CodeInvalidParams ||
+			g.Error.Data != nil {
 			t.Errorf("%s: %+v", what, g)
 		}
 	}
@@ -190,7 +196,9 @@ func TestBuyItem(t *testing.T) {
 
 // LSPS2-22: ids are never the same, and inside the range.
 func TestSCIDsAreDrawn(t *testing.T) {
-	s, book := newService(t, func(c *ServiceConfig) { c.Limits.ClientOpen = 5000; c.Limits.Open = 5000 })
+	s, book := newService(t, func(c *ServiceConfig) {
+		c.Limits.ClientOpen, c.Limits.Open = 5000, 5000
+	})
 	offered := item(t, s, t0, bob)
 	for i := range 2000 {
 		at := t0.Add(time.Duration(i) * 100 * time.Millisecond)
@@ -218,7 +226,8 @@ func TestBookFails(t *testing.T) {
 	s, book := newService(t, nil)
 	offered := item(t, s, t0, bob)
 	book.fail = []error{errors.New("disk full")}
-	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeInternal || strings.Contains(g.Error.Message, "disk") {
+	g := buy(t, s, t0, bob, offered, `"1000000"`)
+	if g.code() != CodeInternal || strings.Contains(g.Error.Message, "disk") {
 		t.Errorf("%+v", g)
 	}
 	book.fail = []error{ErrTaken, fmt.Errorf("book: %w", ErrTaken)}
@@ -234,7 +243,9 @@ func TestBookFails(t *testing.T) {
 	}
 
 	// A source that repeats itself cannot sell one id twice.
-	s, book = newService(t, func(c *ServiceConfig) { c.Rand = strings.NewReader(strings.Repeat("x", 13*6)) })
+	s, book = newService(t, func(c *ServiceConfig) {
+		c.Rand = strings.NewReader(strings.Repeat("x", 13*6))
+	})
 	offered = item(t, s, t0, bob)
 	for _, code := range []int{0, CodeInternal, CodeInternal} {
 		if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != code {

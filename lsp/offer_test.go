@@ -42,7 +42,8 @@ func TestOffer(t *testing.T) {
 		o := DefaultOffer()
 		change(&o)
 		err := o.Validate()
-		if err == nil || !strings.Contains(err.Error(), word) || !strings.HasPrefix(err.Error(), "lsp.lsps2: ") {
+		if err == nil || !strings.Contains(err.Error(), word) ||
+			!strings.HasPrefix(err.Error(), "lsp.lsps2: ") {
 			t.Errorf("%s: %v", word, err)
 		}
 	}

@@ -45,9 +45,11 @@ func TestPromiseCommits(t *testing.T) {
 		"shorter":      func(p *OpeningFeeParams) { p.Promise = p.Promise[:len(p.Promise)-2] },
 		"no MAC":       func(p *OpeningFeeParams) { p.Promise = "v1.k1." },
 		"version":      func(p *OpeningFeeParams) { p.Promise = "v2" + p.Promise[2:] },
-		"key":          func(p *OpeningFeeParams) { p.Promise = strings.Replace(p.Promise, "k1", "k2", 1) },
-		"none":         func(p *OpeningFeeParams) { p.Promise = "" },
-		"dots":         func(p *OpeningFeeParams) { p.Promise += ".00" },
+		"key": func(p *OpeningFeeParams) {
+			p.Promise = strings.Replace(p.Promise, "k1", "k2", 1)
+		},
+		"none": func(p *OpeningFeeParams) { p.Promise = "" },
+		"dots": func(p *OpeningFeeParams) { p.Promise += ".00" },
 	} {
 		p := good
 		change(&p)
@@ -80,7 +82,8 @@ func TestPromiseSurvivesRewriting(t *testing.T) {
 		reordered(t, raw),
 	} {
 		var again OpeningFeeParams
-		if err := json.Unmarshal([]byte(text), &again); err != nil || !promised([]PromiseKey{k}, bob, again) {
+		if err := json.Unmarshal([]byte(text), &again); err != nil ||
+			!promised([]PromiseKey{k}, bob, again) {
 			t.Errorf("%s: %v, the promise does not hold", text, err)
 		}
 	}
@@ -107,7 +110,8 @@ func TestPromiseKeys(t *testing.T) {
 	}
 	for what, keys := range map[string][]PromiseKey{
 		"none": nil, "twice": {good, good}, "no secret": {{ID: "k1"}},
-		"no id": {{Secret: [32]byte{1}}}, "dot": {{"k.1", [32]byte{1}}}, "long": {{strings.Repeat("k", 17), [32]byte{1}}},
+		"no id": {{Secret: [32]byte{1}}}, "dot": {{"k.1", [32]byte{1}}},
+		"long":  {{strings.Repeat("k", 17), [32]byte{1}}},
 		"upper": {{"K", [32]byte{1}}}, "quote": {{"a\"b", [32]byte{1}}},
 	} {
 		if checkKeys(keys) == nil {

@@ -34,7 +34,8 @@ type ServiceConfig struct {
 	// Protocols are the LSPS that list_protocols names; nil: 2.
 	Protocols []uint8
 
-	// Open are the orders that are neither paid nor dead at the start.
+	// Open are the orders that are neither paid nor dead at the start. Of each, ID,
+	// Client and Params.ValidUntil count: with it the order's slot comes free.
 	Open []Purchase
 
 	// Liquidity is asked at each get_info and buy and must be quick; nil: no limit.

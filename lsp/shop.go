@@ -21,7 +21,7 @@ var (
 	ErrFeeTooHigh = errors.New("lsp: the LSP asks for a higher fee than allowed")
 
 	// ErrMustTrust is for an LSP that funds the channel only after it was paid.
-	ErrMustTrust = errors.New("lsp: the LSP wants to be trusted with the payment, which is not allowed")
+	ErrMustTrust = errors.New("lsp: the LSP wants to be trusted with the payment: not allowed")
 )
 
 // Item is a menu item as the LSP sent it.

@@ -28,7 +28,8 @@ func offerText(minFee uint64, ppm uint32, size [2]uint64, valid time.Duration) s
 
 func menuOf(t *testing.T, items ...string) []Item {
 	t.Helper()
-	c, w := newClient(result(`{"opening_fee_params_menu":[` + strings.Join(items, ",") + `],"more":1}`))
+	c, w := newClient(result(`{"opening_fee_params_menu":[` +
+		strings.Join(items, ",") + `],"more":1}`))
 	menu, err := c.GetInfo(t.Context(), bob, "")
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,8 @@ func TestChoose(t *testing.T) {
 		!strings.Contains(err.Error(), "1000") {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := Choose(t0, nil, Want{}); !errors.Is(err, ErrNoItem) || !strings.Contains(err.Error(), "empty") {
+	if _, _, err := Choose(t0, nil, Want{}); !errors.Is(err, ErrNoItem) ||
+		!strings.Contains(err.Error(), "empty") {
 		t.Errorf("%v", err)
 	}
 	_, _, err := Choose(t0, menu, Want{PaymentSize: 10})
@@ -133,7 +135,8 @@ func TestBuyAsClient(t *testing.T) {
 	b, err := c.Buy(t.Context(), bob, chosen, Want{PaymentSize: 50_000_000})
 	want := Bought{
 		LSP: bob, SCID: lnwire.ShortChannelID{BlockHeight: 16_060_000, TxIndex: 7, TxPosition: 9},
-		Params: chosen.OpeningFeeParams, PaymentSize: 50_000_000, OpeningFee: 500_000, CLTVExpiryDelta: 144,
+		Params: chosen.OpeningFeeParams, PaymentSize: 50_000_000, OpeningFee: 500_000,
+		CLTVExpiryDelta: 144,
 	}
 	if err != nil || b != want {
 		t.Errorf("%+v, %v", b, err)
@@ -143,7 +146,8 @@ func TestBuyAsClient(t *testing.T) {
 	if !strings.HasSuffix(w.sent[0], verbatim) {
 		t.Errorf("sent %s", w.sent[0])
 	}
-	if b, err = c.Buy(t.Context(), bob, chosen, Want{}); err != nil || b.OpeningFee != 0 || b.PaymentSize != 0 {
+	if b, err = c.Buy(t.Context(), bob, chosen, Want{}); err != nil || b.OpeningFee != 0 ||
+		b.PaymentSize != 0 {
 		t.Errorf("%+v, %v", b, err)
 	}
 	if !strings.HasSuffix(w.sent[1], `"min_payment_size_msat":"1"}}}`) {
@@ -154,12 +158,14 @@ func TestBuyAsClient(t *testing.T) {
 	if _, err := c.Buy(t.Context(), bob, chosen, Want{}); !errors.Is(err, ErrMustTrust) {
 		t.Errorf("%v", err)
 	}
-	if b, err := c.Buy(t.Context(), bob, chosen, Want{ClientTrustsLSP: true}); err != nil || !b.ClientTrustsLSP {
+	if b, err := c.Buy(t.Context(), bob, chosen, Want{ClientTrustsLSP: true}); err != nil ||
+		!b.ClientTrustsLSP {
 		t.Errorf("%+v, %v", b, err)
 	}
 	for _, bad := range []string{
 		`{}`, `[]`, replace(t, answer, "16060000x7x9", "16060000:7:9"), replace(t, answer, "144", "0"),
-		replace(t, answer, "144", "2017"), replace(t, answer, "144", "-1"), replace(t, answer, "144", `"144"`),
+		replace(t, answer, "144", "2017"), replace(t, answer, "144", "-1"),
+		replace(t, answer, "144", `"144"`),
 	} {
 		w.answer = result(bad)
 		if b, err := c.Buy(t.Context(), bob, chosen, Want{}); err == nil {
@@ -168,7 +174,8 @@ func TestBuyAsClient(t *testing.T) {
 	}
 	chosen.Proportional = 1<<32 - 1
 	sent := len(w.sent)
-	if _, err := c.Buy(t.Context(), bob, chosen, Want{PaymentSize: 1 << 62}); !errors.Is(err, ErrNoItem) || len(w.sent) != sent {
+	_, err = c.Buy(t.Context(), bob, chosen, Want{PaymentSize: 1 << 62})
+	if !errors.Is(err, ErrNoItem) || len(w.sent) != sent {
 		t.Errorf("the fee overflows: %v", err)
 	}
 }
@@ -197,12 +204,14 @@ func TestBothEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := book.sold[0]
-	if b.SCID != p.SCID || b.OpeningFee != p.OpeningFee || p.Client != eve || !b.ClientTrustsLSP || b.Params != p.Params {
+	if b.SCID != p.SCID || b.OpeningFee != p.OpeningFee || p.Client != eve || !b.ClientTrustsLSP ||
+		b.Params != p.Params {
 		t.Errorf("bought %+v, sold %+v", b, p)
 	}
 	_, err = c.Buy(t.Context(), bob, chosen, Want{PaymentSize: 1, ClientTrustsLSP: true})
 	var e *RPCError
-	if !errors.As(err, &e) || e.Code != CodePaymentSizeTooSmall || !strings.Contains(err.Error(), "min_payment_size") {
+	if !errors.As(err, &e) || e.Code != CodePaymentSizeTooSmall ||
+		!strings.Contains(err.Error(), "min_payment_size") {
 		t.Errorf("%v", err)
 	}
 }
@@ -216,8 +225,9 @@ func someBought() Bought {
 	p.ValidUntil, p.Promise = t0.Add(time.Hour), "a<b"
 	return Bought{
 		LSP: bob, SCID: lnwire.ShortChannelID{BlockHeight: 16_060_000, TxIndex: 7, TxPosition: 9},
-		Params: p, PaymentSize: 1_000_000, OpeningFee: 20_000, CLTVExpiryDelta: 144, ClientTrustsLSP: true,
-		PaymentHash: lntypes.Hash{1}, CreatedAt: t0, Settled: true,
+		Params: p, PaymentSize: 1_000_000, OpeningFee: 20_000, CLTVExpiryDelta: 144,
+		ClientTrustsLSP: true,
+		PaymentHash:     lntypes.Hash{1}, CreatedAt: t0, Settled: true,
 	}
 }
 
@@ -264,7 +274,10 @@ func TestCheck(t *testing.T) {
 	fixed, variable := someBought(), someBought()
 	variable.PaymentSize, variable.OpeningFee = 0, 0
 	variable.Params.MinFee, variable.Params.Proportional = 10_000, 20_000
-	skim := func(amount, onion, extra uint64) Skim { return Skim{msat(amount), msat(onion), msat(extra)} }
+	skim := func(amount, onion, extra uint64) Skim {
+		return Skim{msat(amount), msat(onion),
+			msat(extra)}
+	}
 	free := skim(600_000, 600_000, 0)
 	for _, v := range []struct {
 		what string
@@ -278,13 +291,17 @@ func TestCheck(t *testing.T) {
 		{"less", fixed, nil, skim(999_000, 1_000_000, 1000), nil},
 		{"nothing", fixed, nil, skim(1_000_000, 1_000_000, 0), nil},
 		{"in two parts", fixed, []Skim{free}, skim(380_000, 400_000, 20_000), nil},
-		{"on both parts", fixed, []Skim{skim(595_000, 600_000, 5000)}, skim(385_000, 400_000, 15_000), nil},
-		{"on both, too much", fixed, []Skim{skim(595_000, 600_000, 5000)}, skim(384_999, 400_000, 15_001), ErrSkimTooHigh},
+		{"on both parts", fixed, []Skim{skim(595_000, 600_000, 5000)}, skim(385_000, 400_000, 15_000),
+			nil},
+		{"on both, too much", fixed, []Skim{skim(595_000, 600_000, 5000)}, skim(384_999, 400_000, 15_001),
+			ErrSkimTooHigh},
 		{"amounts do not add up", fixed, nil, skim(980_000, 1_000_001, 20_000), ErrWrongAmount},
-		{"more than the onion says, with a fee", fixed, nil, skim(1_000_001, 1_000_000, 20_000), ErrWrongAmount},
+		{"more than the onion says, with a fee", fixed, nil, skim(1_000_001, 1_000_000, 20_000),
+			ErrWrongAmount},
 		{"taken without a record", fixed, nil, skim(980_000, 1_000_000, 0), ErrWrongAmount},
 		{"more than the onion says", fixed, nil, skim(1_000_001, 1_000_000, 0), nil},
-		{"a sum that wraps", fixed, []Skim{skim(0, 1<<64-1, 1<<64-1)}, skim(980_000, 1_000_000, 20_000), ErrSkimTooHigh},
+		{"a sum that wraps", fixed, []Skim{skim(0, 1<<64-1, 1<<64-1)}, skim(980_000, 1_000_000, 20_000),
+			ErrSkimTooHigh},
 		{"variable", variable, nil, skim(49_000_000, 50_000_000, 1_000_000), nil},
 		{"variable, one more", variable, nil, skim(48_999_999, 50_000_000, 1_000_001), ErrSkimTooHigh},
 		{"variable, the minimum", variable, nil, skim(10_000, 20_000, 10_000), nil},
@@ -316,7 +333,8 @@ func TestBoughtRecord(t *testing.T) {
 		"twice":   fmt.Sprintf("%s%s", raw, raw),
 		"none":    ``,
 	} {
-		if _, err := UnmarshalBought([]byte(bad)); err == nil || errors.Is(err, ErrVersion) != (what == "newer") {
+		if _, err := UnmarshalBought([]byte(bad)); err == nil ||
+			errors.Is(err, ErrVersion) != (what == "newer") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

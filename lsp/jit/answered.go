@@ -72,14 +72,21 @@ func (c *turn) room(s State) bool {
 	return true
 }
 
-// forget drops the answers that a replay would get anyway, or that cannot be
-// offered again because their HTLC has expired.
+// forgetAt is the height at which the answer need not be remembered any more: a
+// replay would be failed anyway, or its HTLC has expired. It is not ok while the
+// outcome of a forward is to come.
+func (a Answer) forgetAt(t *Terms) (_ uint32, ok bool) {
+	if a.Forwarded() {
+		return a.Expiry, a.Resolved
+	}
+	return less(a.Expiry, t.Rules.ExpiryMargin), true
+}
+
+// forget drops what need not be remembered at this height.
 func (c *turn) forget(height uint32) {
 	c.keep(func(a Answer) bool {
-		if a.Forwarded() {
-			return !a.Resolved || a.Expiry > height
-		}
-		return less(a.Expiry, c.terms.Rules.ExpiryMargin) > height
+		at, ok := a.forgetAt(c.terms)
+		return !ok || at > height
 	})
 }
 

@@ -33,6 +33,8 @@ func (s AwaitChannel) step(c *turn, ev Event) State {
 
 	case ClientGone:
 		return s.left(c)
+
+	default: // not expected in this state
 	}
 	return nil
 }
@@ -75,6 +77,8 @@ func (s AwaitChannel) stepSigned(c *turn, ev Event) State {
 			return c.open(AwaitClient{Sets: s.Sets, Fee: s.Fee, Try: s.Try})
 		}
 		return c.die(s.Sets, "the channel was closed before the payment was forwarded")
+
+	default: // not expected in this state
 	}
 	return nil
 }

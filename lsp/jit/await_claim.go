@@ -43,6 +43,8 @@ func (s AwaitClaim) step(c *turn, ev Event) State {
 
 	case ClientOnline:
 		return s
+
+	default: // not expected in this state
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ func (s AwaitClient) step(c *turn, ev Event) State {
 		if s.Ending.of(ev.Point) {
 			return s // it is being dropped
 		}
+
+	default: // not expected in this state
 	}
 	return nil
 }

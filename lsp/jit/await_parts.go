@@ -38,6 +38,8 @@ func (s AwaitParts) step(c *turn, ev Event) State {
 
 	case ClientOnline, ClientGone:
 		return s
+
+	default: // not expected in this state
 	}
 	return nil
 }

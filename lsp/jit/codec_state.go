@@ -85,6 +85,7 @@ func recordState(s State) stateRecord {
 	case Paid:
 		r.Channel = recordChannel(s.Channel)
 		r.Fee, r.Collected, r.Waived = s.Fee, s.Collected, s.Waived
+	case Dead:
 	}
 	return r
 }

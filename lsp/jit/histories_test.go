@@ -121,7 +121,7 @@ func (s *shell) checkOrder(was Order) {
 	s.must(ok || len(held) == 0, "parts are held without a deadline")
 	s.must(!ok || s.now.Before(due), "a deadline has passed and nothing was done")
 	deep, ok := o.DeadlineHeight()
-	s.must(ok == (len(held) > 0), "parts are held without a height")
+	s.must(ok || len(held) == 0, "parts are held without a height")
 	s.must(!ok || deep > s.height, "a height was passed and nothing was done")
 	for _, set := range o.State.hold() {
 		s.must(len(set.Parts) > 0 && len(set.Parts) <= o.Terms.Rules.MaxParts, "a bad set")
@@ -168,7 +168,8 @@ func (s *shell) checkParts() {
 		if h.code != 0 {
 			answers++
 		}
-		s.must(answers == 1 || answers == 0 && h.gone, fmt.Sprintf("part %d has %d answers", k.Index, answers))
+		s.must(answers == 1 || answers == 0 && h.gone,
+			fmt.Sprintf("part %d has %d answers", k.Index, answers))
 	}
 }
 

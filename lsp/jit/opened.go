@@ -38,6 +38,8 @@ func (s Owed) step(c *turn, ev Event) State {
 
 	case ClientOnline:
 		return s
+
+	default: // not expected in this state
 	}
 	return nil
 }
@@ -76,6 +78,8 @@ func (s Paid) step(c *turn, ev Event) State {
 
 	case ClientOnline, PartFailed:
 		return s
+
+	default: // not expected in this state
 	}
 	return nil
 }
@@ -158,6 +162,8 @@ func (s Dead) step(c *turn, ev Event) State {
 
 	case ClientOnline, ClientGone, OpenFailed, ChannelGone, ChannelUsable, PartClaimed, PartFailed:
 		return s
+
+	default: // not expected in this state
 	}
 	return nil
 }

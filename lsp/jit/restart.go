@@ -23,8 +23,9 @@ func (c *turn) restart(s State, ev Restarted) State {
 		}
 	}
 	c.keep(func(a Answer) bool { return there(a.Key) })
+	s = c.reach(s, ev.Height)
 	c.forget(ev.Height)
-	return c.reach(s, ev.Height)
+	return s
 }
 
 // closed says that the one channel that the order may fund has been.

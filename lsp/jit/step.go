@@ -63,19 +63,14 @@ func (c *turn) handle(s State, ev Event) State {
 		return s
 
 	case Height:
+		s = c.reach(s, ev.Height)
 		c.forget(ev.Height)
-		return c.reach(s, ev.Height)
+		return s
 
 	case PartArrived:
+		s = c.arrived(c.reach(s, ev.Height), ev)
 		c.forget(ev.Height)
-		s = c.reach(s, ev.Height)
-		if c.repeat(ev.Part.Key) || holds(s, ev.Part.Key) {
-			return s
-		}
-		if _, dead := s.(Dead); !dead && !c.admit(s, ev) {
-			return s
-		}
-		return s.step(c, ev)
+		return s
 
 	case PartClaimed:
 		return c.resolve(s, ev.Key, ev)
@@ -95,6 +90,19 @@ func (c *turn) handle(s State, ev Event) State {
 
 	case ChannelGone:
 		c.undo(DropChannel{ev.Point})
+
+	default: // for the state alone
+	}
+	return s.step(c, ev)
+}
+
+// arrived gives a part that is new to the state.
+func (c *turn) arrived(s State, ev PartArrived) State {
+	if c.repeat(ev.Part.Key) || holds(s, ev.Part.Key) {
+		return s
+	}
+	if _, dead := s.(Dead); !dead && !c.admit(s, ev) {
+		return s
 	}
 	return s.step(c, ev)
 }
@@ -239,16 +247,21 @@ func deadline(t *Terms, s State) (time.Time, bool) {
 }
 
 // DeadlineHeight is the block height from which the order wants a Height: the
-// lowest over the held parts of incoming expiry less Rules.ExpiryMargin, and,
-// while the fee is not paid, of the last at which the client takes the part.
+// lowest over the held parts of incoming expiry less Rules.ExpiryMargin, and, while
+// the fee is not paid, of the last at which the client takes the part; or that at
+// which an answered part need not be remembered any more.
 func (o Order) DeadlineHeight() (uint32, bool) {
-	sets := o.State.hold()
+	lowest, ok := ^uint32(0), false
 	_, paid := o.State.(Paid)
-	lowest := ^uint32(0)
-	for _, set := range sets {
-		lowest = min(lowest, set.untilHeight(&o.Terms, paid))
+	for _, set := range o.State.hold() {
+		lowest, ok = min(lowest, set.untilHeight(&o.Terms, paid)), true
 	}
-	return lowest, len(sets) > 0
+	for _, a := range o.Answered {
+		if at, resolved := a.forgetAt(&o.Terms); resolved {
+			lowest, ok = min(lowest, at), true
+		}
+	}
+	return lowest, ok
 }
 
 // Held are the parts that are neither forwarded nor failed.
@@ -267,6 +280,7 @@ func (o Order) Channel() (Channel, bool) {
 		return s.Channel, true
 	case Paid:
 		return s.Channel, true
+	case AwaitParts, AwaitClient, Dead:
 	}
 	return Channel{}, false
 }

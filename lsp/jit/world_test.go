@@ -87,7 +87,8 @@ func usable(p wire.OutPoint, conn Conn) ChannelUsable {
 func say(v any) string {
 	switch v := v.(type) {
 	case PartArrived:
-		s := fmt.Sprintf("part %d of payment %x, %d", v.Part.Key.Index, v.Part.Hash[0], uint64(v.Part.Amount))
+		s := fmt.Sprintf("part %d of payment %x, %d", v.Part.Key.Index, v.Part.Hash[0],
+			uint64(v.Part.Amount))
 		if v.Refuse != 0 {
 			s += " (the node is full)"
 		}
@@ -133,9 +134,11 @@ func say(v any) string {
 	case RegisterAlias:
 		return fmt.Sprintf("register alias of %d", v.Point.Hash[0])
 	case ForwardPart:
-		return fmt.Sprintf("forward %d: %d, extra_fee %d", v.Key.Index, uint64(v.Amount), uint64(v.ExtraFee))
+		return fmt.Sprintf("forward %d: %d, extra_fee %d", v.Key.Index, uint64(v.Amount),
+			uint64(v.ExtraFee))
 	case ResumePart:
-		return fmt.Sprintf("resume %d: %d, extra_fee %d", v.Key.Index, uint64(v.Amount), uint64(v.ExtraFee))
+		return fmt.Sprintf("resume %d: %d, extra_fee %d", v.Key.Index, uint64(v.Amount),
+			uint64(v.ExtraFee))
 	case FailPart:
 		return fmt.Sprintf("fail %d: %v, %s", v.Key.Index, v.Code, v.Reason)
 	}
