@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -298,7 +299,7 @@ func paymentView(p pay.Payment) api.Payment {
 	}
 	if p.Failure != nil {
 		v.Failure = p.Failure.Text
-		if p.Failure.Code != "" {
+		if p.Failure.Code != "" && !strings.Contains(v.Failure, p.Failure.Code) {
 			v.Failure = p.Failure.Code + ": " + v.Failure
 		}
 	}

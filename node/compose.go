@@ -58,6 +58,7 @@ func (n *Node) startWallet(ctx context.Context, down *teardown) error {
 	if err != nil {
 		return err
 	}
+	n.countAnchors()
 	if err := n.wallet.Start(ctx); err != nil {
 		return err
 	}
@@ -77,20 +78,27 @@ const (
 	maxAnchorReserve btcutil.Amount = 100_000
 )
 
-// anchorReserve is what openings and sends must leave in the wallet.
+// anchorReserve is what openings and sends must leave in the wallet. It is asked
+// for at every opening, so it answers from memory.
 func (n *Node) anchorReserve() btcutil.Amount {
+	return min(anchorReservePerChannel*btcutil.Amount(n.anchorChannels.Load()), maxAnchorReserve)
+}
+
+// countAnchors counts the channels that anchorReserve is for, again after each that
+// came or went.
+func (n *Node) countAnchors() {
 	chans, err := n.channels.ChannelStateDB().FetchAllChannels()
 	if err != nil {
 		n.log.Error("cannot count channels for the reserve", "err", err)
-		return maxAnchorReserve
+		return
 	}
-	var reserve btcutil.Amount
+	var count int64
 	for _, ch := range chans {
 		if ch.ChanType.HasAnchors() {
-			reserve += anchorReservePerChannel
+			count++
 		}
 	}
-	return min(reserve, maxAnchorReserve)
+	n.anchorChannels.Store(count)
 }
 
 // compose builds everything above wallet and chain and starts none of it.
@@ -210,7 +218,7 @@ func (n *Node) composePeers() error {
 	n.peers, err = peer.New(peer.Config{
 		NodeKey: n.wallet.NodeKey(), ChainHash: *n.opts.Params.GenesisHash,
 		Features: n.features, Listen: n.opts.Listen, Handler: peerHandler{n},
-		KnownPeer: n.hasChannels, Log: n.log.With("part", "peer"),
+		KnownPeer: n.knownPeer, Log: n.log.With("part", "peer"),
 	})
 	return err
 }

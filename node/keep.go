@@ -120,6 +120,12 @@ func (n *Node) hasChannels(id [33]byte) bool {
 	return err == nil && len(chans) > 0
 }
 
+// knownPeer reports whether the peer is one that must always find a place: it has
+// a channel with us, or an order that a payer may be on the way to pay.
+func (n *Node) knownPeer(id [33]byte) bool {
+	return n.orders.Expects(id) || n.buyer.expects(id) || n.hasChannels(id)
+}
+
 // features is what our init offers: what this node does, and nothing else.
 func (n *Node) features([33]byte) *lnwire.RawFeatureVector {
 	f := lnwire.NewRawFeatureVector(
@@ -138,7 +144,6 @@ func (n *Node) features([33]byte) *lnwire.RawFeatureVector {
 // peerError passes a peer's `error` on. BOLT 1 lets it mean one channel or all
 // with the peer; lnd's link ends then, and takes up the channel on reconnect.
 func (n *Node) peerError(p connPeer, m *lnwire.Error) {
-	n.log.Warn("peer sent an error", "peer", peerKey(p.PubKey()), "msg", m.Error())
 	n.factory.Handle(p, m)
 	if link, _, ok := n.links.Find(m.ChanID); ok {
 		link.HandleChannelUpdate(m)

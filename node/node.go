@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -47,6 +48,8 @@ type Node struct {
 	parts     // set while Run composes, before ready is closed
 	events    *eventLog
 	openers   openers
+	// anchorChannels is how many channels the wallet's reserve is for.
+	anchorChannels atomic.Int64
 	apiServer *api.Server   // nil: no admin API
 	ready     chan struct{} // closed when calls may be made
 	stop      context.CancelFunc

@@ -78,8 +78,7 @@ func (h peerHandler) Message(c *peer.Conn, m lnwire.Message) {
 	case *lnwire.Error:
 		h.n.peerError(p, m)
 
-	case *lnwire.Warning:
-		h.n.log.Warn("peer sent a warning", "peer", peerKey(c.PubKey()), "msg", m.Warning())
+	case *lnwire.Warning: // the peer package has logged it, bounded
 		h.n.factory.Handle(p, m)
 
 	case *lnwire.ChannelReestablish: // lnd does not count it among link messages

@@ -108,6 +108,7 @@ func (n *Node) fundingEvent(ev chanfactory.Event) {
 	case chanfactory.Created:
 		n.orders.Stage(s.Tag, orders.StageFundingCreated)
 	case chanfactory.Signed:
+		n.countAnchors()
 		n.orders.Funding(s.Tag, jit.OpenSigned{Point: ev.Point})
 	case chanfactory.Broadcast:
 		n.orders.Stage(s.Tag, orders.StageBroadcast)
@@ -117,6 +118,7 @@ func (n *Node) fundingEvent(ev chanfactory.Event) {
 			CanRetryWithoutAnchors: ev.CanRetryWithoutAnchors,
 		})
 	case chanfactory.Dropped:
+		n.countAnchors()
 		n.orders.ChannelGone(ev.Point)
 	case chanfactory.Confirmed:
 		n.orders.ChannelConfirmed(ev.Point)
@@ -145,6 +147,7 @@ func orderFault(f chanfactory.Fault) jit.Fault {
 
 // channelClosed is told by the court that a funding output is spent.
 func (n *Node) channelClosed(point wire.OutPoint) {
+	n.countAnchors()
 	n.orders.ChannelGone(point)
 	n.events.add(Event{Kind: ChannelClosed, ChannelPoint: point.String()})
 	if err := n.links.Forget(lnwire.NewChanIDFromOutPoint(point)); err != nil {

@@ -14,20 +14,37 @@ type views struct {
 	mu      sync.RWMutex
 	records map[string]Record
 	online  map[[33]byte]jit.Conn
+	open    map[[33]byte]int // orders that are neither paid nor dead
 }
 
 func (v *views) set(r Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.records == nil {
-		v.records = map[string]Record{}
+		v.records, v.open = map[string]Record{}, map[[33]byte]int{}
 	}
+	v.count(r.Order.ID, -1)
 	v.records[r.Order.ID] = r
+	v.count(r.Order.ID, 1)
+}
+
+// count adds to the open orders of a client for an order that is one of them. The
+// caller holds mu.
+func (v *views) count(id string, by int) {
+	r, ok := v.records[id]
+	if !ok || final(r.Order.State) {
+		return
+	}
+	client := r.Order.Terms.Client
+	if v.open[client] += by; v.open[client] == 0 {
+		delete(v.open, client)
+	}
 }
 
 func (v *views) remove(id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.count(id, -1)
 	delete(v.records, id)
 }
 
@@ -82,6 +99,14 @@ func (d *Desk) List() []Record {
 		return strings.Compare(a.Order.ID, b.Order.ID)
 	})
 	return all
+}
+
+// Expects reports whether an order of this client is open: then it is no stranger,
+// for a payer may be on the way to it.
+func (d *Desk) Expects(client [33]byte) bool {
+	d.views.mu.RLock()
+	defer d.views.mu.RUnlock()
+	return d.views.open[client] > 0
 }
 
 // OrderOf is the id of the order whose channel this is, or "".
