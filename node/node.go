@@ -45,16 +45,16 @@ type Node struct {
 	clock clock.Clock
 	store *store.DB
 
-	parts     // set while Run composes, before ready is closed
-	events    *eventLog
-	openers   openers
+	parts   // set while Run composes, before ready is closed
+	events  *eventLog
+	openers openers
 	// anchorChannels is how many channels the wallet's reserve is for.
 	anchorChannels atomic.Int64
-	apiServer *api.Server   // nil: no admin API
-	ready     chan struct{} // closed when calls may be made
-	stop      context.CancelFunc
-	runMu     sync.Mutex
-	ran       bool // guarded by runMu
+	apiServer      *api.Server   // nil: no admin API
+	ready          chan struct{} // closed when calls may be made
+	stop           context.CancelFunc
+	runMu          sync.Mutex
+	ran            bool // guarded by runMu
 }
 
 // parts are what Run composes.
