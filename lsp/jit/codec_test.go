@@ -81,7 +81,7 @@ func TestTimesAreKeptInUTC(t *testing.T) {
 	terms := fixed()
 	terms.ValidUntil = terms.ValidUntil.In(time.FixedZone("", 3600))
 	o := New("order", terms)
-	o, _, _ = o.Step(time.Now().In(time.FixedZone("", -3600)), arrive(1, 1, 5000))
+	o, _, _ = o.Step(t0.In(time.FixedZone("", -3600)), arrive(1, 1, 5000))
 	if again, err := Unmarshal(record(t, o)); err != nil || !reflect.DeepEqual(o, again) {
 		t.Errorf("%v %+v", err, again)
 	}
