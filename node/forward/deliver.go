@@ -13,6 +13,9 @@ import (
 // while we still store that it was ready. It is called from the connection's read
 // goroutine only, and does not block on anything that a peer can hold up.
 func (l *Links) Deliver(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
+	if f, ok := m.(*lnwire.UpdateFulfillHTLC); ok {
+		l.cfg.Events.Fulfilled(f.PaymentPreimage)
+	}
 	if one := l.find(id); one != nil && one.conn.peer.ID() == p.ID() {
 		one.link.HandleChannelUpdate(m)
 		return nil
@@ -97,27 +100,27 @@ func (l *Links) unknown(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
 }
 
 // PeerUpdate keeps the peer's channel_update for one of our channels with it.
+//
+// It may come before our link is made: the peer sends it right behind its
+// channel_ready. If it were lost, our invoices would have no hint for the channel
+// until the peer connects again.
 func (l *Links) PeerUpdate(p Peer, m *lnwire.ChannelUpdate1) error {
-	l.mu.RLock()
-	var one *oneLink
-	for _, o := range l.byChan {
-		if o.conn.peer.ID() == p.ID() && l.named(o, m.ShortChannelID) {
-			one = o
-			break
+	chans, err := l.channels().FetchOpenChannels(p.IdentityKey())
+	if err != nil && !errors.Is(err, channeldb.ErrNoActiveChannels) {
+		return fmt.Errorf("forward: look up the peer's channels: %w", err)
+	}
+	for _, ch := range chans {
+		if l.named(ch, m.ShortChannelID) {
+			id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
+			return l.cfg.Engine.updates.keep(id, p.IdentityKey(), m)
 		}
 	}
-	l.mu.RUnlock()
-	if one == nil {
-		return nil // gossip of others, or of a channel that is not up
-	}
-	id := lnwire.NewChanIDFromOutPoint(one.lc.ChannelPoint())
-	return l.cfg.Engine.updates.keep(id, p.IdentityKey(), m)
+	return nil // gossip of others
 }
 
 // named reports whether the scid is one of the channel's: its own, the confirmed
 // one, or an alias that we gave the peer.
-func (l *Links) named(one *oneLink, scid lnwire.ShortChannelID) bool {
-	ch := one.lc.State()
+func (l *Links) named(ch *channeldb.OpenChannel, scid lnwire.ShortChannelID) bool {
 	base := ch.ShortChanID()
 	if scid == base || (ch.IsZeroConf() && ch.ZeroConfConfirmed() && scid == ch.ZeroConfRealScid()) {
 		return true
