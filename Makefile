@@ -20,6 +20,8 @@ BTCD     := $(CURDIR)/bin/btcd
 BITCOIND := $(CACHE)/bitcoind/bin/bitcoind
 LND      := $(CACHE)/bin/lnd
 
+LDKCLIENT := $(CACHE)/bin/ldkclient
+
 # The linters are pinned: a new version is a commit that also brings the code in order.
 LINT_VERSION := v2.15.0
 LINT         := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
@@ -51,12 +53,13 @@ unit: build $(BITCOIND)
 	$(PROGRAMS) $(GO) test -timeout 10m $(TESTFLAGS) ./...
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
-# notice that one of the programs is another.
+# notice that one of the programs is another. Only LDK's bindings need C.
 interop: build $(BITCOIND)
-	cd itest && CGO_ENABLED=1 $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
+	cd itest && $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
 		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
-	cd itest && CGO_ENABLED=1 $(PROGRAMS) INLET_LND=$(LND) \
-		$(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
+	cd itest && CGO_ENABLED=1 $(GO) build -o $(LDKCLIENT) ./ldkclient
+	cd itest && $(PROGRAMS) INLET_LND=$(LND) INLET_LDKCLIENT=$(LDKCLIENT) \
+		$(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
 
 $(BITCOIND):
 	itest/get-bitcoind.sh $(CACHE)/bitcoind

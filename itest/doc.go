@@ -1,0 +1,8 @@
+// Package itest runs Inlet against programs that are not ours: a real lnd pays, a
+// real LDK node receives, on one regtest on which a btcd and a bitcoind are each
+// other's peers. `make interop` builds or fetches what it needs.
+package itest
+
+import (
+	_ "github.com/lightningnetwork/lnd/lncfg" // keeps lnd, whose program we build, in go.mod
+)
