@@ -88,6 +88,7 @@ func (n *Node) openPurchases() []lsp.Purchase {
 		t := r.Order.Terms
 		open = append(open, lsp.Purchase{
 			ID: r.Order.ID, Client: t.Client, SCID: t.SCID, PaymentSize: t.PaymentSize,
+			Params:          lsp.OpeningFeeParams{ValidUntil: t.ValidUntil},
 			CLTVExpiryDelta: t.CLTVExpiryDelta, ClientTrustsLSP: t.ClientTrustsLSP,
 			AliasUntil: t.AliasUntil, Rules: t.Rules, CreatedAt: r.CreatedAt,
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/contractcourt"
 	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -89,6 +90,9 @@ func (e linkEvents) ChannelUsable(u forward.Usable) {
 }
 
 func (e linkEvents) ChannelUnusable(forward.ChannelPoint) {}
+
+// Fulfilled is the first moment at which a preimage is known here.
+func (e linkEvents) Fulfilled(p lntypes.Preimage) { e.n.orders.Preimage(p) }
 
 func (e linkEvents) Reestablished(p forward.Peer, id lnwire.ChannelID) {
 	if conn, ok := p.(connPeer); ok {

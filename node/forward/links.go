@@ -11,6 +11,7 @@ import (
 	"github.com/lightningnetwork/lnd/contractcourt"
 	"github.com/lightningnetwork/lnd/htlcswitch"
 	"github.com/lightningnetwork/lnd/lnpeer"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -62,6 +63,9 @@ type Usable struct {
 type LinkEvents interface {
 	ChannelUsable(Usable)
 	ChannelUnusable(ChannelPoint)
+	// Fulfilled: a peer sent update_fulfill_htlc. The link has not checked it yet; a
+	// preimage proves itself by its hash.
+	Fulfilled(lntypes.Preimage)
 	// Reestablished: channel_reestablish has gone both ways.
 	Reestablished(Peer, lnwire.ChannelID)
 }

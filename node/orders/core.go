@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/lsp/jit"
@@ -32,7 +33,7 @@ func (d *Desk) Run(ctx context.Context) error {
 		case <-d.poke:
 		case b, ok := <-blocks.Epochs:
 			if !ok {
-				return errors.New("orders: the chain backend stopped")
+				return errBackend
 			}
 			d.post(input{event: jit.Height{Height: uint32(b.Height)}})
 		case ev := <-htlcs.Updates():
@@ -42,11 +43,37 @@ func (d *Desk) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		// A block counts before the HTLCs that came with it: one that leaves the client
+		// too few blocks must not open a channel.
+		if err := d.newest(blocks.Epochs); err != nil {
+			return err
+		}
 		if err := d.drain(); err != nil {
 			return err
 		}
 	}
 }
+
+// newest puts the blocks that have come before everything else in the inbox.
+func (d *Desk) newest(epochs <-chan *chainntnfs.BlockEpoch) error {
+	for {
+		select {
+		case b, ok := <-epochs:
+			if !ok {
+				return errBackend
+			}
+			if err := d.turn([]input{{
+				event: jit.Height{Height: uint32(b.Height)}, at: d.cfg.Clock.Now(),
+			}}); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+var errBackend = errors.New("orders: the chain backend stopped")
 
 // end refuses what comes now, answers who waits, and waits for the effects.
 func (d *Desk) end() {
@@ -197,7 +224,8 @@ func (d *Desk) wants(e *entry, in input) bool {
 		return ok && ev.Height >= at
 	}
 	if in.client != nil {
-		return e.order.Terms.Client == *in.client && !final(e.order.State)
+		_, dead := e.order.State.(jit.Dead)
+		return e.order.Terms.Client == *in.client && !dead
 	}
 	if in.hash != nil {
 		c, ok := e.order.State.(jit.AwaitClaim)

@@ -66,27 +66,32 @@ func (d *Desk) Resume(height uint32) error {
 		if final(e.order.State) && len(partKeys(e.order)) == 0 {
 			continue
 		}
-		d.post(input{id: e.order.ID, event: d.found(e.order, height, fundings, incoming)})
+		d.post(input{id: e.order.ID, event: d.found(e.rec, height, fundings, incoming)})
 	}
 	return d.drain()
 }
 
 // found is what the start has shown about one order.
-func (d *Desk) found(o jit.Order, height uint32, fundings map[string]jit.Funding,
+func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 	incoming map[models.CircuitKey]bool) jit.Restarted {
 
 	ev := jit.Restarted{Height: height}
-	if f, ok := fundings[o.ID]; ok {
+	if f, ok := fundings[r.Order.ID]; ok {
 		ev.Funding = &f
 	}
-	for _, key := range partKeys(o) {
+	for _, key := range partKeys(r.Order) {
 		if incoming[models.CircuitKey{ChanID: key.Chan, HtlcID: key.Index}] {
 			ev.Outstanding = append(ev.Outstanding, key)
 		}
 	}
-	if c, ok := o.State.(jit.AwaitClaim); ok {
-		if _, known := d.ports.Facts.Preimage(c.Hash); known {
-			ev.Claimed = slices.Clone(c.Pending)
+	if r.Hash == nil {
+		return ev
+	}
+	if _, known := d.ports.Facts.Preimage(*r.Hash); known {
+		for _, a := range r.Order.Answered {
+			if a.Forwarded() && !a.Resolved {
+				ev.Claimed = append(ev.Claimed, a.Key)
+			}
 		}
 	}
 	return ev
