@@ -127,4 +127,3 @@ func TestLDKBuys(t *testing.T) {
 		h.paid(client.id, client.received(), 50_000_000, 2_000_000)
 	})
 }
-

@@ -204,4 +204,3 @@ func hexBytes(s string) ([]byte, error) {
 	}
 	return b, nil
 }
-
