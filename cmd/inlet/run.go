@@ -28,7 +28,7 @@ func (a *app) runCommand() *cobra.Command {
 			" and the path in\nupper case, dots as underscores), or else from the configuration " +
 			"file.\ninlet.example.toml explains them.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd) },
 	}
 	a.addKeys(cmd.Flags(), slices.DeleteFunc(keyPaths(), func(path string) bool {
 		return slices.Contains(sharedKeys, path)
@@ -36,7 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) run(ctx context.Context) error {
+func (a *app) run(cmd *cobra.Command) error {
 	config, err := a.config()
 	if err != nil {
 		return err
@@ -47,13 +47,13 @@ func (a *app) run(ctx context.Context) error {
 	}
 	log := newLogger(a.stderr, config.Log)
 	for _, warning := range warnings {
-		log.Warn(warning)
+		log.Warn("this setting is rarely meant", "setting", warning)
 	}
 	passphrase, err := a.passphrase(config, false)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	stop := a.nodes.signals(func() {
 		log.Info("stopping; another signal ends the node at once")
