@@ -6,7 +6,6 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
-	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/contractcourt"
 	"github.com/lightningnetwork/lnd/fn/v2"
@@ -143,10 +142,8 @@ func (c *Court) arbConfig(budget *contractcourt.BudgetConfig) contractcourt.Chai
 		DisableChannel: func(wire.OutPoint) error { return nil },
 		Sweeper:        c.sweeper, Registry: p.Registry,
 		NotifyClosedChannel: c.notifyClosed,
-		NotifyEarlyClosedChannel: func(s *channeldb.ChannelCloseSummary) {
-			p.Log.Info("channel's funding output is being spent",
-				"chan", s.ChanPoint.String(), "tx", s.ClosingTXID.String())
-		},
+		// Not NotifyEarlyClosedChannel: once it is told of a close by agreement, lnd
+		// leaves NotifyClosedChannel out, and we would never learn of its end.
 		NotifyFullyResolvedChannel:    c.notifyResolved,
 		OnionProcessor:                p.Onions,
 		PaymentsExpirationGracePeriod: noGrace,
