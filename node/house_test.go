@@ -20,6 +20,8 @@ var arrows = map[string]map[string]string{
 	"cmd/inlet": {
 		"node":          "the daemon is an embedder like any other",
 		"node/api":      "the operator's commands are clients of the admin API",
+		"node/orders":   "the demo shows the stages of an order",
+		"node/pay":      "the demo asks for invoices and payments",
 		"chain":         "names the backend in node.Options",
 		"chain/regtest": "the demo runs on a private chain of its own",
 		"lsp":           "names the menu in node.Options",

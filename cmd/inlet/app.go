@@ -80,7 +80,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // execute runs the program and returns its exit status.
 func (a *app) execute(ctx context.Context, args []string) int {
-	root := a.rootCommand()
+	root := a.rootCommand()                   //nolint:contextcheck // cobra hands ctx to the commands
 	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -133,7 +133,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.stopCommand(), a.infoCommand(), a.walletCommand(),
 		a.peersCommand(), a.channelsCommand(), a.invoicesCommand(), a.payCommand(),
-		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.versionCommand(),
+		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.demoCommand(),
+		a.versionCommand(),
 	)
 	return root
 }
