@@ -96,8 +96,8 @@ func (n *lnd) fund(sat int64, count int) {
 	})
 }
 
-// open opens a private channel to an Inlet and waits until both can use it.
-func (n *lnd) open(to *inlet, sat int64, push int64) {
+// connect connects lnd to an Inlet.
+func (n *lnd) connect(to *inlet) {
 	n.w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -107,6 +107,14 @@ func (n *lnd) open(to *inlet, sat int64, push int64) {
 	if err != nil && !strings.Contains(err.Error(), "already connected") {
 		n.w.Fatal(err)
 	}
+}
+
+// open opens a private channel to an Inlet and waits until both can use it.
+func (n *lnd) open(to *inlet, sat int64, push int64) {
+	n.w.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	n.connect(to)
 	before := n.active()
 	key, err := hexBytes(to.id)
 	if err != nil {
