@@ -15,6 +15,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/aliasmgr"
+	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -68,13 +69,15 @@ const patience = 30 * time.Second
 type party struct {
 	*chanfactory.Factory
 
-	t      testing.TB
-	name   string
-	dir    string
-	policy chanfactory.Policy
-	clock  clock.Clock
-	accept func(chanfactory.Proposal) (chanfactory.Terms, error)
-	onTell func(chanfactory.Event) // called first with each event
+	t       testing.TB
+	name    string
+	dir     string
+	policy  chanfactory.Policy
+	clock   clock.Clock
+	accept  func(chanfactory.Proposal) (chanfactory.Terms, error)
+	onTell  func(chanfactory.Event) // called first with each event
+	tamper  func(chainntnfs.ChainNotifier) chainntnfs.ChainNotifier
+	publish func(*wire.MsgTx, string) error // nil: the wallet's
 
 	db       *store.DB
 	source   chain.Source
@@ -84,6 +87,7 @@ type party struct {
 	links    *fakeLinks
 	court    *fakeCourt
 	events   *record[chanfactory.Event]
+	sent     *record[*wire.MsgTx] // what was given to publish
 	stop     func()
 }
 
@@ -137,7 +141,7 @@ func (p *party) start() {
 	require.NoError(err)
 	p.links = newFakeLinks(p.wallet.Signer())
 	p.court = &fakeCourt{watched: map[wire.OutPoint]bool{}}
-	p.events = newRecord[chanfactory.Event]()
+	p.events, p.sent = newRecord[chanfactory.Event](), newRecord[*wire.MsgTx]()
 	p.run()
 }
 
@@ -150,11 +154,23 @@ func (p *party) run() {
 			Level: slog.LevelDebug,
 		})).With("party", p.name)
 	}
+	notifier := p.source.Notifier()
+	if p.tamper != nil {
+		notifier = p.tamper(notifier)
+	}
+	real, sent := p.publish, p.sent
+	if real == nil {
+		real = p.wallet.Publish
+	}
+	publish := func(tx *wire.MsgTx, label string) error {
+		sent.add(tx)
+		return real(tx, label)
+	}
 	var err error
 	p.Factory, err = chanfactory.New(chanfactory.Config{
 		Params: &chaincfg.RegressionNetParams, Wallet: p.wallet.Lightning(), Channels: p.channels,
-		Aliases: p.aliases, Notifier: p.source.Notifier(), Fees: p.source.Fees(), Store: p.db,
-		Publish: p.wallet.Publish, Coins: p.wallet, Court: p.court, Links: p.links,
+		Aliases: p.aliases, Notifier: notifier, Fees: p.source.Fees(), Store: p.db,
+		Publish: publish, Coins: p.wallet, Court: p.court, Links: p.links,
 		Accept: acceptor{p}, Policy: p.policy, Clock: p.clock, Log: log,
 		Events: func(e chanfactory.Event) {
 			if p.onTell != nil {

@@ -31,6 +31,7 @@ type closing struct {
 	local bool // we began it
 
 	updates chan CloseUpdate // nil when nobody listens; closed after the last update
+	stage   CloseStage       // the last one told
 
 	talk *talk         // nil while the peer is away
 	tx   *wire.MsgTx   // the closing transaction, once both have signed
@@ -114,7 +115,7 @@ func (w *worker) startClose(r CloseRequest) (<-chan CloseUpdate, error) {
 			ErrPeerGone)
 	}
 	c := w.newClosing(r.Point, r, true)
-	c.updates = make(chan CloseUpdate, 4) // one place for each stage: updates never block
+	c.updates = make(chan CloseUpdate, CloseFailed) // a place for each stage: it never blocks
 	shutdown, err := c.open(link, lc)
 	if err != nil {
 		delete(w.closings, id)

@@ -15,15 +15,13 @@ import (
 // errForced says that a close by agreement was overtaken.
 var errForced = errors.New("the channel was closed by force")
 
-// update tells the caller of a step.
+// update tells the caller of a stage, once: a reconnect repeats some. There is a place for each.
 func (c *closing) update(u CloseUpdate) {
-	if c.updates == nil {
+	if c.updates == nil || u.Stage <= c.stage {
 		return
 	}
-	select {
-	case c.updates <- u:
-	default: // repeated after a reconnect; the caller knows the stage already
-	}
+	c.stage = u.Stage
+	c.updates <- u
 }
 
 // fail ends a negotiation. The connection ends too: it is the one way to a clean state, from

@@ -248,7 +248,8 @@ func (c *closing) negotiate() {
 func (w *worker) closingSigned(m *lnwire.ClosingSigned) {
 	c, ok := w.closings[m.ChannelID]
 	if !ok || c.talk == nil {
-		w.log.Warn("closing_signed without a close", "chan", m.ChannelID.String())
+		// The echo of the last offer may come when the close is confirmed already.
+		w.log.Debug("closing_signed without a close", "chan", m.ChannelID.String())
 		w.send(&lnwire.Warning{ChanID: m.ChannelID, Data: []byte("no shutdown was exchanged")})
 		return
 	}

@@ -1,0 +1,135 @@
+package chanfactory_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/chainntnfs"
+	"github.com/lightningnetwork/lnd/lnwire"
+	"github.com/stretchr/testify/require"
+
+	"github.com/inletlsp/inlet/chanfactory"
+)
+
+// otherTx shows another transaction than the confirmed one.
+type otherTx struct {
+	chainntnfs.ChainNotifier
+	change func(*wire.MsgTx)
+}
+
+func (n otherTx) RegisterConfirmationsNtfn(txid *chainhash.Hash, script []byte, confs,
+	hint uint32, opts ...chainntnfs.NotifierOption) (*chainntnfs.ConfirmationEvent, error) {
+
+	ev, err := n.ChainNotifier.RegisterConfirmationsNtfn(txid, script, confs, hint, opts...)
+	if err != nil {
+		return nil, err
+	}
+	changed := *ev
+	changed.Confirmed = make(chan *chainntnfs.TxConfirmation, 1)
+	go func() { // ends when the notification does
+		if conf := <-ev.Confirmed; conf != nil {
+			conf.Tx = conf.Tx.Copy()
+			n.change(conf.Tx)
+			changed.Confirmed <- conf
+		}
+	}()
+	return &changed, nil
+}
+
+// An opener may sign for one amount and fund another. The acceptor looks, and will have none of
+// it; neither when the channel is in use already.
+func TestWrongFunding(t *testing.T) {
+	for _, zeroConf := range []bool{false, true} {
+		us, them := newParty(t, "us", 1), newParty(t, "them", 0)
+		them.tamper = func(n chainntnfs.ChainNotifier) chainntnfs.ChainNotifier {
+			return otherTx{n, func(tx *wire.MsgTx) {
+				for _, out := range tx.TxOut {
+					out.Value--
+				}
+			}}
+		}
+		them.restart()
+		l := connect(us, them)
+		r := jit(l.peer(us), "order")
+		r.ZeroConf = zeroConf
+		mustOpen(t, us, r)
+		point := await[chanfactory.Signed](them).Point
+		inMempool(t, point)
+		mine(t, 2)
+		require.Contains(t, await[chanfactory.Dropped](them).Reason, "funding transaction is wrong")
+		require.True(t, them.gone(point))
+		require.False(t, them.court.watches(point))
+		m := heard[*lnwire.Error](l, them)
+		require.Equal(t, lnwire.NewChanIDFromOutPoint(point), m.ChanID)
+	}
+}
+
+// lateBlocks adds blocks that nobody mined.
+type lateBlocks struct {
+	chainntnfs.ChainNotifier
+	more chan *chainntnfs.BlockEpoch
+}
+
+func (n lateBlocks) RegisterBlockEpochNtfn(best *chainntnfs.BlockEpoch) (
+	*chainntnfs.BlockEpochEvent, error) {
+
+	ev, err := n.ChainNotifier.RegisterBlockEpochNtfn(best)
+	if err != nil {
+		return nil, err
+	}
+	return &chainntnfs.BlockEpochEvent{Epochs: n.more, Cancel: ev.Cancel}, nil
+}
+
+// An acceptor forgets an ordinary channel that is not funded in 2016 blocks, an opener never.
+func TestFundeeForgets(t *testing.T) {
+	us, them := newParty(t, "us", 1), newParty(t, "them", 0)
+	more := make(chan *chainntnfs.BlockEpoch)
+	them.tamper = func(n chainntnfs.ChainNotifier) chainntnfs.ChainNotifier {
+		return lateBlocks{n, more}
+	}
+	them.restart()
+	l := connect(us, them)
+	mustOpen(t, us, chanfactory.OpenRequest{
+		Peer: l.peer(us), Tag: "manual", Capacity: 100_000, FeeRate: 1000,
+	})
+	point := await[chanfactory.Signed](them).Point
+	height := int32(them.stored(point).BroadcastHeight())
+	more <- &chainntnfs.BlockEpoch{Height: height + 2015}
+	more <- &chainntnfs.BlockEpoch{Height: height + 2015}
+	require.False(t, them.gone(point))
+	more <- &chainntnfs.BlockEpoch{Height: height + 2016}
+	require.Contains(t, await[chanfactory.Dropped](them).Reason, "2016 blocks")
+	require.True(t, them.gone(point))
+	heard[*lnwire.Error](l, them)
+	us.barrierOpen(point)
+	require.Equal(t, chanfactory.Released, us.state("manual"), "an opener's money is in it")
+	mine(t, 1)
+}
+
+// A broadcast that fails is repeated with each block until it succeeds.
+func TestBroadcastIsRepeated(t *testing.T) {
+	us, them := newParty(t, "us", 1), newParty(t, "them", 0)
+	tried, failures := newRecord[int](), 3
+	us.publish = func(tx *wire.MsgTx, label string) error {
+		tried.add(failures)
+		if failures > 0 {
+			failures--
+			return errors.New("the backend is away")
+		}
+		return us.wallet.Publish(tx, label)
+	}
+	us.restart()
+	l := connect(us, them)
+	mustOpen(t, us, jit(l.peer(us), "order"))
+	point := await[chanfactory.Ready](us).Point
+	for n := 3; n > 0; n-- {
+		_, ok := tried.await(func(left int) bool { return left == n })
+		require.True(t, ok)
+		require.True(t, unknown(t, point))
+		mine(t, 1)
+	}
+	require.Equal(t, point, await[chanfactory.Broadcast](us).Point)
+	inMempool(t, point)
+}
