@@ -220,6 +220,10 @@ func (a admin) CloseChannel(ctx context.Context, r api.CloseRequest) (*api.Close
 	if err != nil {
 		return nil, invalid("channel_point is not TXID:INDEX", "copy it from the list of channels")
 	}
+	if r.Force && r.FeeRateSatPerVb != 0 {
+		return nil, invalid("a forced close has the fee that its commitment was signed with",
+			"leave the fee rate out; it is bumped by itself when it does not confirm in time")
+	}
 	var txid chainhash.Hash
 	if r.Force {
 		txid, err = a.n.ForceClose(*point)

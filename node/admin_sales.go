@@ -47,9 +47,12 @@ func (a admin) channel(ch *channeldb.OpenChannel) api.Channel {
 	return c
 }
 
-// confirmedScid is the channel's place in the chain, or its alias before it has one.
+// confirmedScid is the channel's place in the chain, or zero before it has one.
 func confirmedScid(ch *channeldb.OpenChannel) lnwire.ShortChannelID {
-	if ch.IsZeroConf() && ch.ZeroConfConfirmed() {
+	switch {
+	case !fundingSeen(ch):
+		return lnwire.ShortChannelID{}
+	case ch.IsZeroConf():
 		return ch.ZeroConfRealScid()
 	}
 	return ch.ShortChannelID

@@ -195,6 +195,10 @@ func (n *Node) composeFactory() error {
 		Notifier: n.source.Notifier(), Fees: n.source.Fees(), Store: n.store,
 		Publish: n.wallet.Publish, Coins: n.wallet, Court: fundingCourt{n}, Links: fundingLinks{n},
 		Accept: acceptor{n}, Events: n.fundingEvent, Clock: n.clock,
+		Policy: chanfactory.Policy{
+			MinCapacity:       n.opts.Channels.MinInboundSize,
+			MaxPendingPerPeer: n.opts.Channels.MaxPendingPerPeer,
+		},
 		Log: n.log.With("part", "chanfactory"),
 	})
 	return err
@@ -218,7 +222,8 @@ func (n *Node) composePeers() error {
 	n.peers, err = peer.New(peer.Config{
 		NodeKey: n.wallet.NodeKey(), ChainHash: *n.opts.Params.GenesisHash,
 		Features: n.features, Listen: n.opts.Listen, Handler: peerHandler{n},
-		KnownPeer: n.knownPeer, Log: n.log.With("part", "peer"),
+		KnownPeer: n.knownPeer, Limits: peer.Limits{Strangers: n.opts.MaxStrangers},
+		Log: n.log.With("part", "peer"),
 	})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
@@ -43,6 +44,10 @@ type Options struct {
 	// for a restored wallet and none otherwise.
 	RecoveryWindow uint32
 
+	// MaxStrangers is how many peers without a channel or an order may be connected; 0
+	// is 100.
+	MaxStrangers int
+
 	Chain    ChainOptions
 	Onchain  OnchainOptions
 	Channels ChannelOptions
@@ -69,6 +74,7 @@ type ChainOptions struct {
 func (c ChainOptions) source(o Options, hints chain.HintCache) (chain.Source, error) {
 	opts := chain.Options{
 		Params: o.Params, Hints: hints, FeeCap: o.Onchain.MaxFeeRate.FeePerKWeight(),
+		FeeFallback:  o.Onchain.FallbackFeeRate.FeePerKWeight(),
 		PollInterval: c.PollInterval, Log: o.Log.With("part", "chain"),
 	}
 	if c.Btcd != nil {
@@ -81,8 +87,10 @@ func (c ChainOptions) source(o Options, hints chain.HintCache) (chain.Source, er
 type OnchainOptions struct {
 	// OpenConfTarget and CloseConfTarget are in blocks; 0 is 6.
 	OpenConfTarget, CloseConfTarget uint32
-	// MaxFeeRate caps every estimate; 0 is 100 sat/vB.
+	// MaxFeeRate caps every estimate; 0 is 250 sat/vB.
 	MaxFeeRate chainfee.SatPerVByte
+	// FallbackFeeRate is used while the chain backend has no estimate; 0 is 10 sat/vB.
+	FallbackFeeRate chainfee.SatPerVByte
 }
 
 // ChannelOptions are the default policy of our channels.
@@ -93,6 +101,10 @@ type ChannelOptions struct {
 	// CLTVExpiryDelta is in blocks; 0 is 80. With an LSP it must not be more than
 	// the LSP's own delta.
 	CLTVExpiryDelta uint16
+	// MinInboundSize is the smallest channel that others may open to us; 0 is 20,000
+	// sat. MaxPendingPerPeer is how many unconfirmed ones a peer may have; 0 is 1.
+	MinInboundSize    btcutil.Amount
+	MaxPendingPerPeer int
 }
 
 // LSPOptions are the service's.
@@ -118,7 +130,8 @@ type LSPOptions struct {
 
 const (
 	defaultConfTarget  = 6
-	defaultMaxFeeRate  = chainfee.SatPerVByte(100)
+	defaultMaxFeeRate  = chainfee.SatPerVByte(250)
+	defaultFallback    = chainfee.SatPerVByte(10)
 	defaultCLTVDelta   = 80
 	defaultClientParts = 60
 	defaultParts       = 2000
@@ -144,6 +157,7 @@ func (o *Options) complete() error {
 	setDefault(&o.Onchain.OpenConfTarget, defaultConfTarget)
 	setDefault(&o.Onchain.CloseConfTarget, defaultConfTarget)
 	setDefault(&o.Onchain.MaxFeeRate, defaultMaxFeeRate)
+	setDefault(&o.Onchain.FallbackFeeRate, defaultFallback)
 	setDefault(&o.Channels.CLTVExpiryDelta, defaultCLTVDelta)
 	if o.LSP == nil {
 		return nil

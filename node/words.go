@@ -11,6 +11,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/node/api"
@@ -141,4 +142,21 @@ var explained = []struct {
 	{pay.ErrBusy, api.ResourceExhausted},
 	{pay.ErrBadRequest, api.InvalidArgument},
 	{wallet.ErrStopped, api.Unavailable},
+	{wallet.ErrAddress, api.InvalidArgument},
+	{wallet.ErrAmount, api.InvalidArgument},
+	{wallet.ErrDust, api.InvalidArgument},
+	{wallet.ErrFeeRate, api.InvalidArgument},
+	{wallet.ErrInsufficientFunds, api.ResourceExhausted},
+	{wallet.ErrUnknownTx, api.NotFound},
+	{wallet.ErrCannotBump, api.FailedPrecondition},
+	{wallet.ErrLeased, api.FailedPrecondition},
+	{chain.ErrUnreachable, api.Unavailable},
+	{peer.ErrSelf, api.InvalidArgument},
+	{peer.ErrHandshake, api.Unavailable},
+	{peer.ErrNoInit, api.Unavailable},
+	{peer.ErrWrongNetwork, api.FailedPrecondition},
+	{peer.ErrFeatures, api.FailedPrecondition},
+	{peer.ErrTooManyPeers, api.ResourceExhausted},
+	{peer.ErrRefused, api.Unavailable},
+	{peer.ErrDisconnected, api.Unavailable},
 }

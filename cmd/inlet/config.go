@@ -22,6 +22,7 @@ type Config struct {
 	Log      LogConfig      `toml:"log"`
 	Onchain  OnchainConfig  `toml:"onchain"`
 	Channels ChannelsConfig `toml:"channels"`
+	Peers    PeersConfig    `toml:"peers"`
 	Chain    ChainConfig    `toml:"chain"`
 	LSP      LSPConfig      `toml:"lsp"`
 }
@@ -34,9 +35,10 @@ type LogConfig struct {
 
 // OnchainConfig bounds what transactions pay.
 type OnchainConfig struct {
-	OpenConfTarget     uint32 `toml:"open_conf_target"`
-	CloseConfTarget    uint32 `toml:"close_conf_target"`
-	MaxFeeRateSatPerVb uint64 `toml:"max_fee_rate_sat_per_vb"`
+	OpenConfTarget          uint32 `toml:"open_conf_target"`
+	CloseConfTarget         uint32 `toml:"close_conf_target"`
+	MaxFeeRateSatPerVb      uint64 `toml:"max_fee_rate_sat_per_vb"`
+	FallbackFeeRateSatPerVb uint64 `toml:"fallback_fee_rate_sat_per_vb"`
 }
 
 // ChannelsConfig is the policy of channels.
@@ -44,6 +46,13 @@ type ChannelsConfig struct {
 	BaseFeeMsat           uint64 `toml:"base_fee_msat"`
 	FeePpm                uint32 `toml:"fee_ppm"`
 	CltvExpiryDeltaBlocks uint16 `toml:"cltv_expiry_delta_blocks"`
+	MinInboundSizeSat     uint64 `toml:"min_inbound_size_sat"`
+	MaxPendingPerPeer     uint32 `toml:"max_pending_per_peer"`
+}
+
+// PeersConfig limits connections.
+type PeersConfig struct {
+	MaxWithoutChannels uint32 `toml:"max_without_channels"`
 }
 
 // ChainConfig chooses where blocks come from.
@@ -126,11 +135,13 @@ func DefaultConfig() Config {
 		Log:         LogConfig{Level: "info", Format: "text"},
 		Onchain: OnchainConfig{
 			OpenConfTarget: 6, CloseConfTarget: 6,
-			MaxFeeRateSatPerVb: 250,
+			MaxFeeRateSatPerVb: 250, FallbackFeeRateSatPerVb: 10,
 		},
 		Channels: ChannelsConfig{
 			BaseFeeMsat: 1000, FeePpm: 100, CltvExpiryDeltaBlocks: 80,
+			MinInboundSizeSat: 20_000, MaxPendingPerPeer: 1,
 		},
+		Peers: PeersConfig{MaxWithoutChannels: 100},
 		Chain: ChainConfig{Backend: "bitcoind", Btcd: BtcdConfig{TLS: true}},
 		LSP: LSPConfig{
 			LSPS2: LSPS2Config{

@@ -14,13 +14,20 @@ var keyHelp = map[string]string{
 	"log.level":  "debug, info, warn or error",
 	"log.format": "text or json",
 
-	"onchain.open_conf_target":          "blocks in which a funding transaction should confirm",
-	"onchain.close_conf_target":         "blocks in which a cooperative close should confirm",
-	"onchain.max_fee_rate_sat_per_vb":   "no transaction of ours pays more",
+	"onchain.open_conf_target":             "blocks in which a funding transaction should confirm",
+	"onchain.close_conf_target":            "blocks in which a cooperative close should confirm",
+	"onchain.max_fee_rate_sat_per_vb":      "no transaction of ours pays more",
+	"onchain.fallback_fee_rate_sat_per_vb": "used while the chain backend has no estimate",
+
 	"channels.base_fee_msat":            "fee for each forwarded payment",
 	"channels.fee_ppm":                  "fee in millionths of a forwarded payment",
 	"channels.cltv_expiry_delta_blocks": "blocks between incoming and outgoing expiry",
-	"chain.backend":                     "bitcoind or btcd",
+	"channels.min_inbound_size_sat":     "smallest channel that others may open to us",
+	"channels.max_pending_per_peer":     "unconfirmed channels that one peer may open to us",
+
+	"peers.max_without_channels": "connected peers that we have no channel with",
+
+	"chain.backend": "bitcoind or btcd",
 
 	"chain.btcd.rpc_host":     "HOST:PORT of btcd's RPC (default: this machine)",
 	"chain.btcd.rpc_user":     "btcd's rpcuser",

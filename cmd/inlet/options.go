@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -55,11 +56,16 @@ func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 			OpenConfTarget:  c.Onchain.OpenConfTarget,
 			CloseConfTarget: c.Onchain.CloseConfTarget,
 			MaxFeeRate:      chainfee.SatPerVByte(c.Onchain.MaxFeeRateSatPerVb),
+			FallbackFeeRate: chainfee.SatPerVByte(c.Onchain.FallbackFeeRateSatPerVb),
 		},
 		Channels: node.ChannelOptions{
 			BaseFee: lnwire.MilliSatoshi(c.Channels.BaseFeeMsat), FeePPM: c.Channels.FeePpm,
-			CLTVExpiryDelta: c.Channels.CltvExpiryDeltaBlocks,
+			CLTVExpiryDelta:   c.Channels.CltvExpiryDeltaBlocks,
+			MinInboundSize:    btcutil.Amount(c.Channels.MinInboundSizeSat),
+			MaxPendingPerPeer: int(c.Channels.MaxPendingPerPeer),
 		},
+		MaxStrangers: int(c.Peers.MaxWithoutChannels),
+
 		NoEvents: true, // nothing here reads them, so they would only fill the store
 		Log:      log,
 	}

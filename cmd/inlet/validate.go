@@ -29,9 +29,13 @@ var bounds = []bound{
 	{"onchain.open_conf_target", 1, 1008, "blocks within which estimates exist"},
 	{"onchain.close_conf_target", 1, 1008, "blocks within which estimates exist"},
 	{"onchain.max_fee_rate_sat_per_vb", 1, 10_000, "a closing channel must find room in a block"},
+	{"onchain.fallback_fee_rate_sat_per_vb", 1, 1000, "under 1 no node relays the transaction"},
 	{"channels.fee_ppm", 0, 1_000_000, "millionths of the payment"},
 	{"channels.base_fee_msat", 0, 1_000_000_000, "more than a bitcoin cent for each payment"},
 	{"channels.cltv_expiry_delta_blocks", 34, 2016, "under 34 (BOLT 2) a slow block costs money"},
+	{"channels.min_inbound_size_sat", 20_000, 1_000_000_000, "smaller ones can't be closed"},
+	{"channels.max_pending_per_peer", 1, 100, "each one is watched"},
+	{"peers.max_without_channels", 1, 10_000, "each one is a connection"},
 	{"lsp.lsps2.proportional_ppm", 0, 500_000, "more than half of the payment"},
 	{"lsp.lsps2.min_payment_size_msat", 1000, 1_000_000_000_000, "1 sat to 10 bitcoin"},
 	{"lsp.lsps2.max_payment_size_msat", 1000, 1_000_000_000_000, "1 sat to 10 bitcoin"},
@@ -62,6 +66,10 @@ func (c Config) validate() (warnings []string, err error) {
 		c.checkSecrets(), c.checkLSP(), oneOf("log.level", c.Log.Level, logLevels),
 		oneOf("log.format", c.Log.Format, logFormats),
 		oneOf("lsp.lsps2.lost_fee", c.LSP.LSPS2.LostFee, []string{"waive", "refuse"}),
+	}
+	if c.Onchain.FallbackFeeRateSatPerVb > c.Onchain.MaxFeeRateSatPerVb {
+		checks = append(checks, errors.New("onchain.fallback_fee_rate_sat_per_vb: "+
+			"it is more than onchain.max_fee_rate_sat_per_vb: lower one or raise the other"))
 	}
 	return c.warnings(), errors.Join(checks...)
 }

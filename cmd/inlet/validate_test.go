@@ -46,6 +46,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		{"admin_listen=9736", "not HOST:PORT"},
 		{"log.level=loud", "choose one of debug, info, warn, error"},
 		{"log.format=xml", "choose one of text, json"},
+		{"onchain.max_fee_rate_sat_per_vb=5", "fallback_fee_rate_sat_per_vb"},
 		{"onchain.open_conf_target=0", "0 is not from 1 to 1008"},
 		{"channels.cltv_expiry_delta_blocks=20", "BOLT 2"},
 		{"channels.cltv_expiry_delta_blocks=145", "forwards to clients would be refused"},
