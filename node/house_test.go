@@ -69,6 +69,12 @@ var testArrows = map[string]map[string]string{
 		"node/nodetest":    "the commands against a running node",
 	},
 	"chain": {"chain/regtest": "runs against the real backends"},
+	"chanfactory": {
+		"chain":         "funds from a real wallet",
+		"chain/regtest": "on a private chain",
+		"node/store":    "in a real file",
+		"wallet":        "funds from a real wallet",
+	},
 	"node": {
 		"node/nodetest": "runs whole nodes",
 		"chain/regtest": "on a private chain",
