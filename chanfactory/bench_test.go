@@ -78,6 +78,7 @@ type party struct {
 	onTell  func(chanfactory.Event) // called first with each event
 	tamper  func(chainntnfs.ChainNotifier) chainntnfs.ChainNotifier
 	publish func(*wire.MsgTx, string) error // nil: the wallet's
+	coins   func(chanfactory.Coins) chanfactory.Coins
 
 	db       *store.DB
 	source   chain.Source
@@ -166,11 +167,15 @@ func (p *party) run() {
 		sent.add(tx)
 		return real(tx, label)
 	}
+	var coins chanfactory.Coins = p.wallet
+	if p.coins != nil {
+		coins = p.coins(coins)
+	}
 	var err error
 	p.Factory, err = chanfactory.New(chanfactory.Config{
 		Params: &chaincfg.RegressionNetParams, Wallet: p.wallet.Lightning(), Channels: p.channels,
 		Aliases: p.aliases, Notifier: notifier, Fees: p.source.Fees(), Store: p.db,
-		Publish: publish, Coins: p.wallet, Court: p.court, Links: p.links,
+		Publish: publish, Coins: coins, Court: p.court, Links: p.links,
 		Accept: acceptor{p}, Policy: p.policy, Clock: p.clock, Log: log,
 		Events: func(e chanfactory.Event) {
 			if p.onTell != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -214,4 +215,12 @@ func TestCloseSurvivesRestart(t *testing.T) {
 	us.awaitBalance("what was ours in the channel", func(b wallet.Balance) bool {
 		return b.Confirmed > 3_000_000-250_000 && b.Confirmed < btcutil.Amount(3_000_000)
 	})
+}
+
+// legacy is an address that closing transactions don't pay to.
+func legacy(t testing.TB) btcutil.Address {
+	t.Helper()
+	addr, err := btcutil.NewAddressPubKeyHash(make([]byte, 20), &chaincfg.RegressionNetParams)
+	require.NoError(t, err)
+	return addr
 }

@@ -182,7 +182,7 @@ func (c *channel) deep() bool {
 	return false
 }
 
-// markReal stores the confirmed scid of a channel that lives by its alias.
+// markReal stores the confirmed scid of a channel that lives by its alias, if that is not done.
 //
 // A link's channel must be changed in the link's own goroutine: between the in-memory and the
 // stored part of a revocation, any other copy is out of step, and lnwallet would sign from it or
@@ -228,13 +228,6 @@ func (w *worker) marked(id lnwire.ChannelID, err error) {
 	c.unmarked = nil
 	if c.machine.Done() {
 		w.forget(c)
-	}
-}
-
-// markRealAgain is for a channel whose link came or went before the scid was stored.
-func (w *worker) markRealAgain(c *channel) {
-	if c.unmarked != nil {
-		w.markReal(c)
 	}
 }
 

@@ -227,6 +227,7 @@ func (w *worker) online(p Peer) {
 	for _, c := range w.channels {
 		_, _, linked := w.f.cfg.Links.Find(c.id)
 		w.step(c, funding.PeerOnline{Linked: linked})
+		w.markReal(c)
 	}
 	w.resumeCloses()
 }
@@ -244,7 +245,7 @@ func (w *worker) gone(p Peer) {
 		c.suspend()
 	}
 	for _, c := range w.channels {
-		w.markRealAgain(c)
+		w.markReal(c)
 	}
 }
 
