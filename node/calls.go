@@ -2,10 +2,8 @@ package node
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -132,31 +130,4 @@ func (n *Node) hint(ch *channeldb.OpenChannel) (pay.PrivateChannel, bool) {
 // active says that HTLCs can go over the channel now.
 func (n *Node) active(point wire.OutPoint) bool {
 	return n.engine.Switch().HasActiveLink(lnwire.NewChanIDFromOutPoint(point))
-}
-
-// AwaitBalance returns when at least this much is in the wallet, confirmed.
-func (n *Node) AwaitBalance(ctx context.Context, atLeast btcutil.Amount) error {
-	if err := n.running(); err != nil {
-		return err
-	}
-	sub, err := n.wallet.Controller().SubscribeTransactions()
-	if err != nil {
-		return fmt.Errorf("node: subscribe to transactions: %w", err)
-	}
-	defer sub.Cancel()
-	for {
-		b, err := n.wallet.Balance()
-		if err != nil {
-			return err
-		}
-		if b.Confirmed >= atLeast {
-			return nil
-		}
-		select {
-		case <-sub.ConfirmedTransactions():
-		case <-sub.UnconfirmedTransactions():
-		case <-ctx.Done():
-			return fmt.Errorf("node: the wallet has %v of %v: %w", b.Confirmed, atLeast, ctx.Err())
-		}
-	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/lightningnetwork/lnd/kvdb"
 	"github.com/lightningnetwork/lnd/lntypes"
 
 	"github.com/inletlsp/inlet/node/pay"
@@ -59,4 +62,53 @@ func (n *Node) AwaitHeight(ctx context.Context, height uint32) error {
 			return fmt.Errorf("node: block %d has not come: %w", height, ctx.Err())
 		}
 	}
+}
+
+// AwaitBalance returns when at least this much is in the wallet, confirmed.
+func (n *Node) AwaitBalance(ctx context.Context, atLeast btcutil.Amount) error {
+	if err := n.running(); err != nil {
+		return err
+	}
+	// lnd's own subscription tells only of transactions that the wallet first saw
+	// after it began, and one may be between its two halves now: stored, and its
+	// block not connected. This one tells of every block.
+	server := n.wallet.Controller().InternalWallet().NotificationServer()
+	blocks := server.TransactionNotifications()
+	changed := make(chan struct{}, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for range blocks.C {
+			select {
+			case changed <- struct{}{}:
+			default: // the loop below looks again in any case
+			}
+		}
+	})
+	defer reading.Wait()
+	defer blocks.Done()
+	for {
+		b, err := n.committedBalance()
+		if err != nil {
+			return err
+		}
+		if b.Confirmed >= atLeast {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("node: the wallet has %v of %v: %w", b.Confirmed, atLeast, ctx.Err())
+		}
+	}
+}
+
+// committedBalance is the balance with everything that the wallet has told of until
+// now. It tells before its write is committed; a write that comes back after that one
+// has it before it.
+func (n *Node) committedBalance() (wallet.Balance, error) {
+	err := kvdb.Update(n.store, func(kvdb.RwTx) error { return nil }, func() {})
+	if err != nil {
+		return wallet.Balance{}, fmt.Errorf("node: await the wallet's write: %w", err)
+	}
+	return n.wallet.Balance()
 }
