@@ -390,6 +390,6 @@ func (p *play) settleUp(txid chainhash.Hash) error {
 	if split.client == 0 {
 		return errors.New("the closing transaction pays nothing to the client")
 	}
-	p.out.shares(txid.String(), split)
+	p.out.closed(txid.String(), split, time.Now())
 	return nil
 }

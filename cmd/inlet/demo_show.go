@@ -95,23 +95,20 @@ func (o *programme) line(when, who, text, amount string) {
 	o.print(row + "\n")
 }
 
-// shares shows who got what on chain.
-func (o *programme) shares(txid string, s share) {
-	if o.json {
-		for _, e := range []struct {
-			who  string
-			text string
-			sat  int64
-		}{{"client", "closed_client", s.client}, {"lsp", "closed_lsp", s.lsp},
-			{"btcd", "closed_fee", s.fee}} {
-			o.paid(e.who, e.text, "from "+txid, btcutil.Amount(e.sat))
-		}
-		return
+// closed shows who got what on chain.
+func (o *programme) closed(txid string, s share, at time.Time) {
+	o.event(demoEvent{Who: "btcd", Stage: "closed", Text: "confirms " + short(txid) + ", which pays"}, at)
+	for _, e := range []struct {
+		who, stage, text string
+		amount           int64
+	}{
+		{"client", "closed_client", "what it was paid", s.client},
+		{"lsp", "closed_lsp", "what it had left in the channel", s.lsp},
+		{"btcd", "closed_fee", "the miner's fee", s.fee},
+	} {
+		amount := api.Msat(e.amount) * 1000 //nolint:gosec // not negative
+		o.event(demoEvent{Who: e.who, Stage: e.stage, Text: e.text, AmountMsat: &amount}, at)
 	}
-	o.tell("btcd", "closed", "mines the closing transaction, which pays")
-	o.line("", "client", "what it received", sat(api.Sat(s.client)))
-	o.line("", "lsp", "the rest of what it had put in", sat(api.Sat(s.lsp)))
-	o.line("", "", "to the miner", sat(api.Sat(s.fee)))
 }
 
 // summary shows how it went; took is how long all of it was.
@@ -120,9 +117,9 @@ func (o *programme) summary(s demoSummary, took time.Duration) {
 		o.encode(s)
 		return
 	}
-	o.print(fmt.Sprintf("\n%s in %d ms, from no channel to money in one.\n",
+	o.print(fmt.Sprintf("\n%s in %d ms, from the LSP's first sight of the payment to its end.\n",
 		o.paint(colorGood, "Settled"), s.JitMs))
-	o.print(fmt.Sprintf("paid %s, opening fee %s, received %s; all of it took %.1f s\n",
+	o.print(fmt.Sprintf("%s paid - %s opening fee = %s received. The whole demo took %.1f s.\n",
 		msat(s.PaymentSizeMsat), msat(s.OpeningFeeMsat), msat(s.ReceivedMsat), took.Seconds()))
 }
 
