@@ -7,14 +7,14 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" \
-        -o /root/image/usr/local/bin/inlet ./cmd/inlet \
-    && mkdir -p -m 700 /root/image/home/inlet/.inlet /root/image/tmp
+        -o /root/program/usr/local/bin/inlet ./cmd/inlet \
+    && mkdir -p /root/data/home/inlet/.inlet /root/data/tmp \
+    && chmod 700 /root/data/home/inlet/.inlet /root/data/tmp
 
 # Nothing but the program: no shell, no libraries, no root.
 FROM scratch
-COPY --from=build /root/image/usr /usr
-COPY --from=build --chown=10001:10001 /root/image/home /home
-COPY --from=build --chown=10001:10001 /root/image/tmp /tmp
+COPY --from=build /root/program /
+COPY --from=build --chown=10001:10001 /root/data /
 ENV HOME=/home/inlet
 USER 10001:10001
 VOLUME /home/inlet/.inlet
