@@ -246,6 +246,10 @@ func (a admin) JITInvoice(ctx context.Context, r api.JITRequest) (*api.JITInvoic
 	if err != nil {
 		return nil, err
 	}
+	if r.AmountMsat == nil && r.MaxFeeMsat != nil {
+		return nil, invalid("without an amount the fee depends on what is paid",
+			"leave max_fee_msat out, or give amount_msat")
+	}
 	req := JITInvoiceRequest{LSP: key, Addr: addr, Description: r.Description}
 	if r.AmountMsat != nil {
 		req.Amount = lnwire.MilliSatoshi(*r.AmountMsat)

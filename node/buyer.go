@@ -221,13 +221,15 @@ func (b *buyer) prune() error {
 }
 
 // expects reports whether the peer is an LSP that may open a channel to us now,
-// before its funding confirms: one that we bought from and whose offer holds.
+// before its funding confirms: one that we bought from, whose offer holds, and that
+// has not sent the payment yet. The channel comes before the payment, so one that
+// came after it would be trusted for nothing.
 func (b *buyer) expects(peer [33]byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.n.clock.Now()
 	for _, p := range b.open {
-		if p.Bought.LSP == peer && p.Bought.Live(now) {
+		if p.Bought.LSP == peer && p.Bought.Live(now) && len(p.Parts) == 0 {
 			return true
 		}
 	}

@@ -63,6 +63,10 @@ type Event struct {
 	Amount       lnwire.MilliSatoshi `json:"amount_msat,omitempty"`
 	Fee          lnwire.MilliSatoshi `json:"fee_msat,omitempty"`
 	Reason       string              `json:"reason,omitempty"`
+
+	// settled is the registry's settle index of the invoice, stored together with the
+	// event: after a restart the registry tells of what was settled past it.
+	settled uint64
 }
 
 // eventLog is the durable queue behind Events. One goroutine writes what others
@@ -165,10 +169,39 @@ func appendEvent(b kvdb.RwBucket, e Event) error {
 	if err := b.Put(eventKey(seq), raw); err != nil {
 		return err
 	}
+	if e.settled > 0 {
+		marks, err := b.CreateBucketIfNotExists(marksKey)
+		if err != nil {
+			return err
+		}
+		if err := marks.Put(settledKey, eventKey(e.settled)); err != nil {
+			return err
+		}
+	}
 	if seq > maxStoredEvents {
 		return b.Delete(eventKey(seq - maxStoredEvents))
 	}
 	return nil
+}
+
+// marksKey is a bucket inside the events': how far other logs were followed. Its
+// name sorts after every sequence number.
+var (
+	marksKey   = []byte("\xffmarks---")
+	settledKey = []byte("settled")
+)
+
+// settledMark is the settle index of the last invoice that there is an event for.
+func (l *eventLog) settledMark() (mark uint64, err error) {
+	err = kvdb.View(l.db, func(tx kvdb.RTx) error {
+		if marks := tx.ReadBucket(eventsBucket).NestedReadBucket(marksKey); marks != nil {
+			if v := marks.Get(settledKey); len(v) == 8 {
+				mark = binary.BigEndian.Uint64(v)
+			}
+		}
+		return nil
+	}, func() { mark = 0 })
+	return mark, err
 }
 
 func eventKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
@@ -181,7 +214,7 @@ func (l *eventLog) next(seq uint64) (e Event, changed <-chan struct{}, ok bool, 
 	l.mu.Unlock()
 	err = kvdb.View(l.db, func(tx kvdb.RTx) error {
 		k, v := tx.ReadBucket(eventsBucket).ReadCursor().Seek(eventKey(seq + 1))
-		if k == nil {
+		if k == nil || v == nil { // v is nil for the bucket of marks
 			return nil
 		}
 		ok = true
@@ -198,7 +231,7 @@ func (l *eventLog) handled(seq uint64) error {
 	err := kvdb.Update(l.db, func(tx kvdb.RwTx) error {
 		b := tx.ReadWriteBucket(eventsBucket)
 		c := b.ReadWriteCursor()
-		for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= seq; k, _ = c.First() {
+		for k, v := c.First(); v != nil && binary.BigEndian.Uint64(k) <= seq; k, v = c.First() {
 			if err := b.Delete(k); err != nil {
 				return err
 			}
@@ -209,6 +242,40 @@ func (l *eventLog) handled(seq uint64) error {
 		return fmt.Errorf("node: mark events as handled: %w", err)
 	}
 	return nil
+}
+
+// routineSettled turns settled invoices into events, those settled while nobody
+// listened included.
+func (n *Node) routineSettled(ctx context.Context) error {
+	if n.events.off {
+		<-ctx.Done()
+		return nil
+	}
+	mark, err := n.events.settledMark()
+	if err != nil {
+		return fmt.Errorf("node: read mark of settled invoices: %w", err)
+	}
+	sub, err := n.registry.SubscribeNotifications(ctx, 0, mark)
+	if err != nil {
+		return fmt.Errorf("node: subscribe to invoices: %w", err)
+	}
+	defer sub.Cancel()
+	for {
+		select {
+		case <-sub.NewInvoices:
+		case inv := <-sub.SettledInvoices:
+			e := Event{Kind: InvoiceSettled, Amount: inv.AmtPaid, settled: inv.SettleIndex}
+			if p := inv.Terms.PaymentPreimage; p != nil {
+				e.PaymentHash = p.Hash().String()
+				if view, err := n.invoices.Lookup(ctx, p.Hash()); err == nil {
+					e.Amount = view.Received()
+				}
+			}
+			n.events.add(e)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // errNoEvents says that the node was made without events.

@@ -202,6 +202,7 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	if err := n.openShop(); err != nil {
 		return err
 	}
+	run("settled invoices", n.routineSettled)
 	run("orders", n.orders.Run)
 	run("payments", n.payments.Run)
 	down.add("links", func() error { n.links.Stop(); return nil })
