@@ -153,8 +153,10 @@ func (p *play) buyAndPay(ctx context.Context) error {
 	p.sum.OpeningFeeMsat = api.Msat(bought.OpeningFee)
 	p.sum.JitChannelScid = fmt.Sprintf("%dx%dx%d", bought.SCID.BlockHeight, bought.SCID.TxIndex,
 		bought.SCID.TxPosition)
-	p.out.paid("lsp", "bought", "sells a channel for an opening fee of", bought.OpeningFee.ToSatoshis())
-	p.out.paid("client", "invoiced", "writes an invoice with the LSP's hint", firstPayment.ToSatoshis())
+	p.out.paid("lsp", "bought", "sells a channel for an opening fee of",
+		bought.OpeningFee.ToSatoshis())
+	p.out.paid("client", "invoiced", "writes an invoice with the LSP's hint",
+		firstPayment.ToSatoshis())
 
 	p.out.begin("The payer pays the invoice. The payment opens the channel")
 	if err := p.sale(ctx, bought.Invoice.Bolt11); err != nil {

@@ -97,7 +97,8 @@ func (o *programme) line(when, who, text, amount string) {
 
 // closed shows who got what on chain.
 func (o *programme) closed(txid string, s share, at time.Time) {
-	o.event(demoEvent{Who: "btcd", Stage: "closed", Text: "confirms " + short(txid) + ", which pays"}, at)
+	text := "confirms " + short(txid) + ", which pays"
+	o.event(demoEvent{Who: "btcd", Stage: "closed", Text: text}, at)
 	for _, e := range []struct {
 		who, stage, text string
 		amount           int64
@@ -119,7 +120,7 @@ func (o *programme) summary(s demoSummary, took time.Duration) {
 	}
 	o.print(fmt.Sprintf("\n%s in %d ms, from the LSP's first sight of the payment to its end.\n",
 		o.paint(colorGood, "Settled"), s.JitMs))
-	o.print(fmt.Sprintf("%s paid - %s opening fee = %s received. The whole demo took %.1f s.\n",
+	o.print(fmt.Sprintf("%s paid - %s opening fee = %s received; %.1f s in all\n",
 		msat(s.PaymentSizeMsat), msat(s.OpeningFeeMsat), msat(s.ReceivedMsat), took.Seconds()))
 }
 
