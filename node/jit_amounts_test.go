@@ -43,7 +43,7 @@ func TestJITInParts(t *testing.T) {
 		t.Errorf("the payer paid %d msat for routing", got.Fee)
 	}
 	m.wantReceived(client, inv, size)
-	m.event(m.seller, node.OrderPaid, "")
+	m.paidOver(inv)
 	wantFeeOnce(t, m.order(inv), inv.OpeningFee)
 
 	hint := zpay32.HopHint{
@@ -124,7 +124,7 @@ func TestJITVariable(t *testing.T) {
 	if got := m.received(client, inv.Invoice.Hash); got != size-fee {
 		t.Errorf("the client received %d msat, want %d", got, size-fee)
 	}
-	m.event(m.seller, node.OrderPaid, "")
+	m.paidOver(inv)
 	wantFeeOnce(t, m.order(inv), fee)
 	m.wantBalance(client, size-fee)
 }

@@ -193,16 +193,15 @@ func (m *market) invoice(of *member, r pay.InvoiceRequest) string {
 // links are ready some milliseconds after they are connected.
 func (m *market) sendSoon(from, to *member, amount lnwire.MilliSatoshi, within time.Duration) {
 	m.t.Helper()
-	inv := ""
 	m.soon(within, func(ctx context.Context) bool {
-		if inv == "" {
-			made, err := to.Invoice(ctx, pay.InvoiceRequest{Amount: amount})
-			if err != nil || !m.ready(ctx, to) {
-				return false // without a link there would be no hint in it
-			}
-			inv = made.Bolt11
+		if !m.ready(ctx, to) {
+			return false // without a link there would be no hint in the invoice
 		}
-		p, err := from.Pay(ctx, pay.PayRequest{Invoice: inv, Timeout: time.Second})
+		inv, err := to.Invoice(ctx, pay.InvoiceRequest{Amount: amount})
+		if err != nil {
+			return false
+		}
+		p, err := from.Pay(ctx, pay.PayRequest{Invoice: inv.Bolt11, Timeout: time.Second})
 		return err == nil && p.Status == pay.Succeeded
 	})
 }
@@ -231,6 +230,44 @@ func (m *market) soon(within time.Duration, works func(context.Context) bool) {
 			m.t.Fatalf("it does not work within %v", within)
 		}
 	}
+}
+
+// paidOver waits until an order is paid and the payment is off the commitments of
+// the payer, whose invoices name only channels that can receive.
+func (m *market) paidOver(inv node.JITInvoice) {
+	m.t.Helper()
+	ctx, cancel := m.Context()
+	defer cancel()
+	id := m.order(inv).Order.ID
+	for ev, err := range m.seller.Events(ctx) {
+		if err != nil {
+			m.t.Fatalf("order %s is not paid: %v", id, err)
+		}
+		if ev.Kind == node.OrderPaid && ev.OrderID == id {
+			break
+		}
+	}
+	m.soon(waitLink, func(context.Context) bool {
+		for _, n := range []*member{m.payer, m.seller} {
+			for _, ch := range m.channels(n, m.peerOf(n)) {
+				if ch.LocalMsat+ch.RemoteMsat+maxCommitFee < api.Msat(ch.CapacitySat)*1000 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// maxCommitFee is more than commitment fees and anchors take, and less than an HTLC
+// of these tests.
+const maxCommitFee = 20_000_000
+
+func (m *market) peerOf(n *member) *member {
+	if n == m.payer {
+		return m.seller
+	}
+	return m.payer
 }
 
 // received is what arrived for an invoice of ours.
@@ -268,6 +305,9 @@ func (m *market) channelsOf(ctx context.Context, n *member) []api.Channel {
 	c := m.admin(n)
 	defer c.Close()
 	list, err := c.Channels(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	must(m.t, err)
 	return list.Channels
 }
