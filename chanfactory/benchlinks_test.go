@@ -218,7 +218,7 @@ func (f *fakeLink) resume(ch *channeldb.OpenChannel) ([]lnwire.Message, error) {
 	}
 	info, err := ch.ShutdownInfo()
 	if err != nil {
-		return out, nil
+		return out, nil //nolint:nilerr // no shutdown was sent
 	}
 	info.WhenSome(func(i channeldb.ShutdownInfo) {
 		out = append(out, lnwire.NewShutdown(f.id, i.DeliveryScript.Val))

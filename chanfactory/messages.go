@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -66,7 +65,7 @@ func (w *worker) propose(m *lnwire.OpenChannel) (funding.Params, error) {
 		return funding.Params{}, errors.New("too many channels are being opened, try again later")
 	}
 	p, err := funding.Proposal{
-		Chain: chainhash.Hash(*f.cfg.Params.GenesisHash), Msg: m, Limits: f.policy.limits(),
+		Chain: *f.cfg.Params.GenesisHash, Msg: m, Limits: f.policy.limits(),
 		Local: w.conn.LocalFeatures(), Remote: w.conn.RemoteFeatures(),
 	}.Check()
 	if err != nil {

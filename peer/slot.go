@@ -94,7 +94,7 @@ func (m *Manager) establish(
 	}
 	winner, err := m.claim(ctx, c)
 	if err == nil && winner != c {
-		m.reject(c, ErrReplaced)
+		_ = m.reject(c, ErrReplaced)
 		return winner, winner.whenReady(ctx)
 	}
 	if err != nil {

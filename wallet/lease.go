@@ -45,7 +45,7 @@ func (w *Wallet) Lease(points []wire.OutPoint, id wtxmgr.LockID, until time.Time
 func (w *Wallet) RenewLeases(points []wire.OutPoint, until time.Time) error {
 	return w.changeLeases("renew leases", func(l *leases) error {
 		for _, point := range points {
-			id := wtxmgr.LockID(chanfunding.LndInternalLockID)
+			id := chanfunding.LndInternalLockID
 			if i := l.find(point); i >= 0 {
 				id = l.locks[i].LockID
 			}

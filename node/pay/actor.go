@@ -126,7 +126,7 @@ func (a *actor) apply(ctx context.Context, ev event) error {
 	if err != nil {
 		a.p.opts.Log.Debug("payment event is late", slog.String("hash",
 			a.t.bill.hash.String()), slog.String("event", fmt.Sprintf("%T", ev)))
-		return nil
+		return nil //nolint:nilerr // an event that means nothing any more
 	}
 	if next, err = a.arm(next, send); err != nil {
 		return err

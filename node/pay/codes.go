@@ -33,74 +33,40 @@ var codeNames = map[lnwire.FailCode]string{
 
 // codeText says what a failure means to a person; its subject is the node that gave it.
 func codeText(code lnwire.FailCode) string {
-	switch code {
-	case lnwire.CodeInvalidRealm,
-		lnwire.CodeInvalidOnionVersion,
-		lnwire.CodeInvalidOnionHmac,
-		lnwire.CodeInvalidOnionKey,
-		lnwire.CodeInvalidOnionPayload,
-		lnwire.CodeInvalidBlinding:
-
-		return "it could not read the payment"
-
-	case lnwire.CodeTemporaryNodeFailure:
-		return "it has a problem: try later"
-
-	case lnwire.CodePermanentNodeFailure:
-		return "it has a lasting problem"
-
-	case lnwire.CodeRequiredNodeFeatureMissing:
-		return "it needs a feature that this node does not have"
-
-	case lnwire.CodeTemporaryChannelFailure:
-		return "its next channel cannot carry the payment now: try later or a smaller amount"
-
-	case lnwire.CodePermanentChannelFailure:
-		return "its next channel is closed"
-
-	case lnwire.CodeRequiredChannelFeatureMissing:
-		return "its next channel needs a feature that this node does not have"
-
-	case lnwire.CodeUnknownNextPeer:
-		return "it does not know the next node, or that is offline: ask for a new invoice"
-
-	case lnwire.CodeAmountBelowMinimum:
-		return "the amount is too small for its next channel"
-
-	case lnwire.CodeFeeInsufficient:
-		return "it asks for a larger fee than the invoice says"
-
-	case lnwire.CodeIncorrectCltvExpiry:
-		return "it asks for a longer time lock than the invoice says"
-
-	case lnwire.CodeExpiryTooSoon,
-		lnwire.CodeFinalExpiryTooSoon:
-
-		return "the time lock has become too short: try again"
-
-	case lnwire.CodeChannelDisabled:
-		return "its next channel is disabled: try later"
-
-	case lnwire.CodeIncorrectOrUnknownPaymentDetails:
-		return "the invoice is not known there, is paid or expired, or the amount is " +
-			"wrong: ask for a new invoice"
-
-	case lnwire.CodeIncorrectPaymentAmount:
-		return "the amount is wrong: ask for a new invoice"
-
-	case lnwire.CodeFinalIncorrectCltvExpiry:
-		return "the time lock was changed on the way"
-
-	case lnwire.CodeFinalIncorrectHtlcAmount:
-		return "the amount was changed on the way"
-
-	case lnwire.CodeExpiryTooFar:
-		return "the time lock is too long"
-
-	case lnwire.CodeMPPTimeout:
-		return "the other parts did not arrive in time: try again"
-
-	default:
-		return "it gave no reason that this node knows"
+	if text, ok := codeTexts[code]; ok {
+		return text
 	}
+	return "it gave no reason that this node knows"
+}
+
+var codeTexts = map[lnwire.FailCode]string{
+	lnwire.CodeInvalidRealm:               "it could not read the payment",
+	lnwire.CodeInvalidOnionVersion:        "it could not read the payment",
+	lnwire.CodeInvalidOnionHmac:           "it could not read the payment",
+	lnwire.CodeInvalidOnionKey:            "it could not read the payment",
+	lnwire.CodeInvalidOnionPayload:        "it could not read the payment",
+	lnwire.CodeInvalidBlinding:            "it could not read the payment",
+	lnwire.CodeTemporaryNodeFailure:       "it has a problem: try later",
+	lnwire.CodePermanentNodeFailure:       "it has a lasting problem",
+	lnwire.CodeRequiredNodeFeatureMissing: "it needs a feature that this node does not have",
+	lnwire.CodeTemporaryChannelFailure: "its next channel cannot carry the payment now: try later or " +
+		"a smaller amount",
+	lnwire.CodePermanentChannelFailure: "its next channel is closed",
+	lnwire.CodeRequiredChannelFeatureMissing: "its next channel needs a feature that this node does not " +
+		"have",
+	lnwire.CodeUnknownNextPeer: "it does not know the next node, or that is offline: ask for " +
+		"a new invoice",
+	lnwire.CodeAmountBelowMinimum:  "the amount is too small for its next channel",
+	lnwire.CodeFeeInsufficient:     "it asks for a larger fee than the invoice says",
+	lnwire.CodeIncorrectCltvExpiry: "it asks for a longer time lock than the invoice says",
+	lnwire.CodeExpiryTooSoon:       "the time lock has become too short: try again",
+	lnwire.CodeFinalExpiryTooSoon:  "the time lock has become too short: try again",
+	lnwire.CodeChannelDisabled:     "its next channel is disabled: try later",
+	lnwire.CodeIncorrectOrUnknownPaymentDetails: "the invoice is not known there, is paid or expired, or the " +
+		"amount is wrong: ask for a new invoice",
+	lnwire.CodeIncorrectPaymentAmount:   "the amount is wrong: ask for a new invoice",
+	lnwire.CodeFinalIncorrectCltvExpiry: "the time lock was changed on the way",
+	lnwire.CodeFinalIncorrectHtlcAmount: "the amount was changed on the way",
+	lnwire.CodeExpiryTooFar:             "the time lock is too long",
+	lnwire.CodeMPPTimeout:               "the other parts did not arrive in time: try again",
 }

@@ -30,7 +30,7 @@ type faultKind int
 
 const (
 	// faultNetwork: a node of the route, or we, failed it with a BOLT 4 failure.
-	faultNetwork faultKind = iota
+	faultNetwork faultKind = iota //nolint:unused // the zero value
 
 	// faultUnreadable: someone failed it, and it cannot be told who.
 	faultUnreadable

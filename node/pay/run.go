@@ -209,7 +209,8 @@ func (p *Payments) accept(req PayRequest) (transfer, Payment, error) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return newTransfer(b, amount, fee, min(parts, MaxParts), now, min(timeout, MaxTimeout)),
+	return newTransfer(b, amount,
+			limits{fee, min(parts, MaxParts), min(timeout, MaxTimeout)}, now),
 		Payment{}, nil
 }
 

@@ -168,17 +168,23 @@ func (t transfer) timedOut() Failure {
 	return why
 }
 
-// newTransfer is a payment that has not begun.
-func newTransfer(b bill, amount, maxFee lnwire.MilliSatoshi, maxParts int, now time.Time,
-	timeout time.Duration) transfer {
+// limits are how much a payment may cost, in how many parts it may go, and for how
+// long new attempts are made.
+type limits struct {
+	maxFee   lnwire.MilliSatoshi
+	maxParts int
+	timeout  time.Duration
+}
 
+// newTransfer is a payment that has not begun.
+func newTransfer(b bill, amount lnwire.MilliSatoshi, l limits, now time.Time) transfer {
 	return transfer{
 		bill:     b,
 		amount:   amount,
-		maxFee:   maxFee,
-		maxParts: maxParts,
+		maxFee:   l.maxFee,
+		maxParts: l.maxParts,
 		created:  now,
-		deadline: now.Add(timeout),
+		deadline: now.Add(l.timeout),
 		state:    sending{},
 	}
 }

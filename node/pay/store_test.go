@@ -12,7 +12,7 @@ import (
 
 // fakePayment is a payment of its own hash in a state.
 func fakePayment(n byte, s state) transfer {
-	t := newTransfer(testBill(1000), 1000, 0, 1, testNow, time.Minute)
+	t := newTransfer(testBill(1000), 1000, limits{0, 1, time.Minute}, testNow)
 	t.bill.hash = lntypes.Hash{n}
 	t.state = s
 	if t.known() {

@@ -20,7 +20,7 @@ func testTransfer() (transfer, view) {
 	v := view{height: 100, ways: findWays(b, []Channel{
 		channel(1, 'P', 60_000_000), channel(2, 'Q', 60_000_000),
 	}, node('U'))}
-	return newTransfer(b, testAmount, 1_000_000, 10, testNow, time.Minute), v
+	return newTransfer(b, testAmount, limits{1_000_000, 10, time.Minute}, testNow), v
 }
 
 // netFault is a failure of the nth node of a route.
@@ -116,7 +116,7 @@ func TestFaults(t *testing.T) {
 	v := view{height: 100, ways: findWays(b, []Channel{
 		channel(1, 'P', 60_000_000), channel(2, 'Q', 60_000_000),
 	}, node('U'))}
-	fresh := newTransfer(b, 10_000_000, 1_000_000, 10, testNow, time.Minute)
+	fresh := newTransfer(b, 10_000_000, limits{1_000_000, 10, time.Minute}, testNow)
 	sent, _ := fresh.mustStep(t, testNow, begin{view: v})
 	codes := make([]lnwire.FailCode, 0, len(codeNames)+1)
 	for code := range codeNames {
@@ -169,7 +169,7 @@ func TestPartsOfOnePlanCountOnce(t *testing.T) {
 		netFault(2, lnwire.CodeMPPTimeout),
 		netFault(1, lnwire.CodeExpiryTooSoon),
 	} {
-		tr := newTransfer(b, 100_000_000, 5_000_000, 30, testNow, time.Minute)
+		tr := newTransfer(b, 100_000_000, limits{5_000_000, 30, time.Minute}, testNow)
 		tr, sent := tr.mustStep(t, testNow, begin{view: v})
 		require.Len(t, sent, 4)
 		for n := range 4 {
@@ -283,7 +283,8 @@ func TestRandomHistories(t *testing.T) {
 		b.mpp = !c.noMPP
 		h := &history{t: t, rng: rng, now: testNow,
 			view: view{height: 100, ways: findWays(b, c.channels, node('U'))}}
-		h.tr = newTransfer(b, c.amount, c.budget, 1+rng.Intn(MaxParts), testNow, time.Minute)
+		h.tr = newTransfer(b, c.amount,
+			limits{c.budget, 1 + rng.Intn(MaxParts), time.Minute}, testNow)
 		h.apply(begin{view: h.view})
 		for steps := 0; !h.tr.over(); steps++ {
 			require.Less(t, steps, 3*maxAttempts, "seed %d: the payment does not end", seed)
