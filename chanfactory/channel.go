@@ -192,13 +192,13 @@ func (c *channel) watch() funding.ChannelEvent {
 	return nil
 }
 
-// markOpen names the channel and marks it as open. Its alias is registered once: the alias
-// manager would keep a second entry.
+// markOpen names the channel and marks it as open. An alias is registered once: the alias manager
+// would keep a second entry.
 func (c *channel) markOpen(confirmed *lnwire.ShortChannelID) funding.ChannelEvent {
 	aliases, scid := c.w.f.cfg.Aliases, c.ch.ShortChannelID
 	var err error
 	switch {
-	case confirmed == nil: // lives by the alias that the reservation took
+	case confirmed == nil: // lives by the alias that the opening took and registered
 		if !slices.Contains(aliases.GetAliases(scid), scid) {
 			err = aliases.AddLocalAlias(scid, scid, true, false)
 		}

@@ -51,9 +51,11 @@ type talk struct {
 
 func (c *closing) log() *slog.Logger { return c.w.log.With("chan", c.point.String()) }
 
-// Close starts a cooperative close. The last update is CloseConfirmed or CloseFailed, then the
-// channel is closed. After a restart the close goes on without updates. Errors:
-// ErrUnknownChannel, ErrPendingOpen, ErrClosing, ErrPeerGone, ErrBadRequest, ErrStopped.
+// Close starts a cooperative close, or follows one that is under way with nobody who listens: the
+// peer's, or one from before a restart. The last update is CloseConfirmed or CloseFailed, then the
+// channel is closed. What was begun can't be taken back: after CloseFailed it is tried again with
+// each new connection; a new Close follows that, with other fees. Errors: ErrUnknownChannel,
+// ErrPendingOpen, ErrClosing, ErrPeerGone, ErrBadRequest, ErrStopped.
 func (f *Factory) Close(ctx context.Context, r CloseRequest) (<-chan CloseUpdate, error) {
 	fail := func(err error) (<-chan CloseUpdate, error) {
 		return nil, fmt.Errorf("chanfactory: close channel %v: %w", r.Point, err)
@@ -103,8 +105,8 @@ func noChannel(err error) bool {
 // startClose begins a close of ours.
 func (w *worker) startClose(r CloseRequest) (<-chan CloseUpdate, error) {
 	id := lnwire.NewChanIDFromOutPoint(r.Point)
-	if _, ok := w.closings[id]; ok {
-		return nil, ErrClosing
+	if c, ok := w.closings[id]; ok {
+		return c.join(r)
 	}
 	if err := w.closable(id); err != nil {
 		return nil, err
@@ -115,7 +117,7 @@ func (w *worker) startClose(r CloseRequest) (<-chan CloseUpdate, error) {
 			ErrPeerGone)
 	}
 	c := w.newClosing(r.Point, r, true)
-	c.updates = make(chan CloseUpdate, CloseFailed) // a place for each stage: it never blocks
+	c.listen()
 	shutdown, err := c.open(link, lc)
 	if err != nil {
 		delete(w.closings, id)
@@ -123,6 +125,24 @@ func (w *worker) startClose(r CloseRequest) (<-chan CloseUpdate, error) {
 		return nil, err
 	}
 	c.sendShutdown(shutdown)
+	return c.updates, nil
+}
+
+// listen makes room for one update of each stage, so that telling never blocks.
+func (c *closing) listen() {
+	c.updates, c.stage = make(chan CloseUpdate, CloseFailed), 0
+}
+
+// join follows a close that is under way. Its fees count from the next negotiation on.
+func (c *closing) join(r CloseRequest) (<-chan CloseUpdate, error) {
+	if c.updates != nil {
+		return nil, ErrClosing
+	}
+	c.req = r
+	c.listen()
+	if c.tx != nil {
+		c.update(CloseUpdate{Stage: ClosePending, Txid: c.tx.TxHash()})
+	}
 	return c.updates, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/lnwallet/chancloser"
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/stretchr/testify/require"
 
@@ -215,6 +216,58 @@ func TestCloseSurvivesRestart(t *testing.T) {
 	us.awaitBalance("what was ours in the channel", func(b wallet.Balance) bool {
 		return b.Confirmed > 3_000_000-250_000 && b.Confirmed < btcutil.Amount(3_000_000)
 	})
+}
+
+// A fee bound is kept over the reconnect that follows the failure, and another one can be given.
+func TestCloseFeeBound(t *testing.T) {
+	us, them, l, point := opened(t)
+	dear := chanfactory.CloseRequest{Point: point, FeeRate: 20_000}
+	updates, err := them.Close(t.Context(), dear)
+	require.NoError(t, err)
+	bound := chanfactory.CloseRequest{Point: point, FeeRate: 300, MaxFeeRate: 300}
+	ours := us.joins(bound)
+	for range 3 {
+		failed := stageOf(t, ours, chanfactory.CloseFailed)
+		require.ErrorIs(t, failed.Err, chancloser.ErrProposalExceedsMaxFee)
+		l.wg.Wait()
+		ours = us.joins(bound)
+		l = connect(us, them)
+	}
+	stageOf(t, ours, chanfactory.CloseFailed)
+	l.wg.Wait()
+	ours = us.joins(chanfactory.CloseRequest{Point: point, FeeRate: 300, MaxFeeRate: 50_000})
+	connect(us, them)
+	txid := stageOf(t, ours, chanfactory.ClosePending).Txid
+	require.Equal(t, txid, stageOf(t, updates, chanfactory.ClosePending).Txid)
+	mine(t, 6)
+	stageOf(t, ours, chanfactory.CloseConfirmed)
+}
+
+// joins follows a close that the peer began, as soon as it has.
+func (p *party) joins(r chanfactory.CloseRequest) <-chan chanfactory.CloseUpdate {
+	p.t.Helper()
+	updates, err := p.Close(p.t.Context(), r)
+	require.NoError(p.t, err)
+	return updates
+}
+
+// stageOf waits for a stage, past others.
+func stageOf(t *testing.T, updates <-chan chanfactory.CloseUpdate,
+	want chanfactory.CloseStage) chanfactory.CloseUpdate {
+
+	t.Helper()
+	for {
+		select {
+		case u, ok := <-updates:
+			require.True(t, ok, "the close ended without stage %d", want)
+			if u.Stage == want {
+				return u
+			}
+			require.NoError(t, u.Err)
+		case <-time.After(patience):
+			t.Fatalf("the close never came to stage %d", want)
+		}
+	}
 }
 
 // legacy is an address that closing transactions don't pay to.

@@ -25,7 +25,7 @@ func (c *closing) update(u CloseUpdate) {
 }
 
 // fail ends a negotiation. The connection ends too: it is the one way to a clean state, from
-// which both sides begin the close again.
+// which both sides begin again. The close itself lives on, with the fees that were asked for.
 func (c *closing) fail(err error) {
 	c.log().Warn("channel close failed", "err", err)
 	w := c.w
@@ -33,10 +33,21 @@ func (c *closing) fail(err error) {
 	if c.talk != nil {
 		c.talk.lc.ResetState()
 	}
-	c.finish(CloseUpdate{Stage: CloseFailed, Err: err})
+	c.talk = nil
+	c.last(CloseUpdate{Stage: CloseFailed, Err: err})
 	if w.conn != nil {
 		w.conn.Disconnect(fmt.Errorf("chanfactory: close of %v: %w", c.point, err))
 	}
+}
+
+// last tells the caller of the end.
+func (c *closing) last(u CloseUpdate) {
+	if c.updates == nil {
+		return
+	}
+	c.update(u)
+	close(c.updates)
+	c.updates = nil
 }
 
 // refused: the peer answered with error.
@@ -49,15 +60,9 @@ func (c *closing) refused(text string) {
 
 // finish ends a close.
 func (c *closing) finish(last CloseUpdate) {
-	if c.w.closings[c.id] != c {
-		return
-	}
 	delete(c.w.closings, c.id)
 	close(c.over)
-	c.update(last)
-	if c.updates != nil {
-		close(c.updates)
-	}
+	c.last(last)
 }
 
 // suspend forgets the negotiation with the connection that carried it.

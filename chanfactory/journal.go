@@ -143,6 +143,9 @@ func decodeRecord(data []byte) (*record, error) {
 	if err := r.tx.Deserialize(bytes.NewReader(raw)); err != nil {
 		return nil, fmt.Errorf("chanfactory: decode funding %q: %w", j.Tag, err)
 	}
+	if r.tx.TxHash() != r.point.Hash {
+		return nil, fmt.Errorf("chanfactory: decode funding %q: it has another transaction", j.Tag)
+	}
 	return r, nil
 }
 
@@ -199,7 +202,7 @@ func (j *journal) move(tag string, to recordState) error {
 		return fmt.Errorf("chanfactory: funding %q: %w", tag, ErrUnknownChannel)
 	case old.state == to:
 		return nil
-	case !to.follows(old.state):
+	case !to.follows(old.state), to == recordDropped && !old.withhold:
 		return fmt.Errorf("chanfactory: funding %q is %s and can't become %s", tag, old.state, to)
 	}
 	r := *old

@@ -25,6 +25,7 @@ type opening struct {
 	ask     OpenRequest // with an empty tag in the openings of peers
 
 	res    reservation            // nil before it is made, and after it was completed
+	alias  lnwire.ShortChannelID  // zero-conf: registered already
 	tx     *wire.MsgTx            // opener: the signed funding transaction
 	stored *channeldb.OpenChannel // once it is stored
 }

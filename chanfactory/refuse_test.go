@@ -21,6 +21,7 @@ func (p *party) fails(r chanfactory.OpenRequest) chanfactory.Failed {
 	require.Equal(p.t, r.Tag, failed.Tag)
 	require.Zero(p.t, p.leased(), "all coins are back")
 	require.Empty(p.t, p.state(r.Tag))
+	require.Empty(p.t, p.aliases.ListAliases(), "no alias is left")
 	return failed
 }
 

@@ -46,10 +46,14 @@ type lnReserver struct{ wallet *lnwallet.LightningWallet }
 
 func (r lnReserver) reserve(m *lnwallet.InitFundingReserveMsg) (reservation, error) {
 	res, err := r.wallet.InitChannelReservation(m)
-	if err != nil {
-		// lnwallet keeps the intent of a reservation that it refused after the coins were
-		// picked, for as long as the process lives. It may not have got that far.
+	if err != nil && m.LocalFundingAmt == 0 {
+		// lnwallet keeps the intent of a reservation that it refused, as long as the process
+		// lives: a peer could fill the memory with them. It may not have got that far, which is an
+		// error. An intent of ours must not be cancelled twice: its coins may have been taken by
+		// another opening since.
 		_ = r.wallet.CancelFundingIntent(m.PendingChanID)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return res, nil
@@ -102,14 +106,30 @@ func (o *opening) reserve() funding.Event {
 	}}
 }
 
-// takeAlias names a channel that is used before it has a place in the chain.
+// takeAlias names a channel that is used before it has a place in the chain. It registers the
+// alias too, while the peer thinks: later the payment would wait for that write.
 func (o *opening) takeAlias() funding.Event {
-	alias, err := o.w.f.cfg.Aliases.RequestAlias()
+	aliases := o.w.f.cfg.Aliases
+	alias, err := aliases.RequestAlias()
+	if err == nil {
+		err = aliases.AddLocalAlias(alias, alias, true, false)
+	}
 	if err != nil {
 		return ourFailure(fmt.Errorf("take an alias: %w", err))
 	}
+	o.alias = alias
 	o.res.AddAlias(alias)
 	return nil
+}
+
+// dropAlias takes the alias back.
+func (o *opening) dropAlias() {
+	if o.alias == (lnwire.ShortChannelID{}) {
+		return
+	}
+	// There never was a link, so the switch can't be told, which may count as an error.
+	_ = o.w.f.cfg.Aliases.DeleteLocalAlias(o.alias, o.alias)
+	o.alias = lnwire.ShortChannelID{}
 }
 
 // sign hands accept_channel's terms to lnwallet, which builds and signs the funding transaction
@@ -250,6 +270,7 @@ func (o *opening) notStored(c funding.StoreChannel, cause error) funding.Event {
 // cancelReservation gives back what the reservation holds. It must not release the coins once
 // more: an opening of another peer may have taken them since.
 func (o *opening) cancelReservation() {
+	o.dropAlias()
 	if o.res == nil {
 		return
 	}
