@@ -19,6 +19,9 @@ import (
 	"github.com/inletlsp/inlet/node/pay"
 )
 
+// waitLink is how long links may take to be up again after a reconnect.
+const waitLink = 10 * time.Second
+
 // market is a chain with an LSP and a payer that has channels with it.
 type market struct {
 	*nodetest.Net
