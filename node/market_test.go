@@ -330,7 +330,7 @@ func (m *market) channels(n, with *member) []api.Channel {
 }
 
 // flap ends a node's connection to a peer and makes a new one.
-func (m *market) flap(n, to *member) {
+func (m *market) flap(n, to *member) { //nolint:unused // for the tests of replays
 	m.t.Helper()
 	ctx, cancel := m.Context()
 	defer cancel()
