@@ -233,15 +233,17 @@ func (f *fakeLink) run(hook func()) {
 	}
 }
 
-func (f *fakeLink) OnFlushedOnce(hook func())                            { f.run(hook) }
+func (f *fakeLink) OnFlushedOnce(hook func()) { f.run(hook) }
+
 func (f *fakeLink) OnCommitOnce(_ htlcswitch.LinkDirection, hook func()) { f.run(hook) }
-func (f *fakeLink) HandleChannelUpdate(lnwire.Message)                   {}
-func (f *fakeLink) ChanID() lnwire.ChannelID                             { return f.id }
-func (f *fakeLink) Bandwidth() lnwire.MilliSatoshi                       { return f.lc.AvailableBalance() }
-func (f *fakeLink) EligibleToForward() bool                              { return true }
-func (f *fakeLink) MayAddOutgoingHtlc(lnwire.MilliSatoshi) error         { return nil }
-func (f *fakeLink) EnableAdds(htlcswitch.LinkDirection) bool             { return true }
-func (f *fakeLink) DisableAdds(htlcswitch.LinkDirection) bool            { return true }
-func (f *fakeLink) IsFlushing(htlcswitch.LinkDirection) bool             { return false }
+
+func (f *fakeLink) HandleChannelUpdate(lnwire.Message)           {}
+func (f *fakeLink) ChanID() lnwire.ChannelID                     { return f.id }
+func (f *fakeLink) Bandwidth() lnwire.MilliSatoshi               { return f.lc.AvailableBalance() }
+func (f *fakeLink) EligibleToForward() bool                      { return true }
+func (f *fakeLink) MayAddOutgoingHtlc(lnwire.MilliSatoshi) error { return nil }
+func (f *fakeLink) EnableAdds(htlcswitch.LinkDirection) bool     { return true }
+func (f *fakeLink) DisableAdds(htlcswitch.LinkDirection) bool    { return true }
+func (f *fakeLink) IsFlushing(htlcswitch.LinkDirection) bool     { return false }
 
 func (f *fakeLink) InitStfu() <-chan fn.Result[lntypes.ChannelParty] { return nil }

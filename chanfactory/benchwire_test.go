@@ -177,9 +177,11 @@ func overTheWire(m lnwire.Message) (lnwire.Message, error) {
 	return lnwire.ReadMessage(&b, 0)
 }
 
-func (e *end) PubKey() [33]byte                      { return [33]byte(e.key.SerializeCompressed()) }
+func (e *end) PubKey() [33]byte { return [33]byte(e.key.SerializeCompressed()) }
+
+func (e *end) Address() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
 func (e *end) IdentityKey() *btcec.PublicKey         { return e.key }
-func (e *end) Address() net.Addr                     { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 func (e *end) LocalFeatures() *lnwire.FeatureVector  { return e.bits[0] }
 func (e *end) RemoteFeatures() *lnwire.FeatureVector { return e.bits[1] }
 func (e *end) QuitSignal() <-chan struct{}           { return e.quit }

@@ -247,7 +247,7 @@ func TestOtherPeersWord(t *testing.T) {
 
 	// The peer itself may give it another alias.
 	l.say(them, again)
-	us.Handle(l.peer(us), &lnwire.FundingSigned{ChanID: lnwire.ChannelID{5}})
+	l.say(them, &lnwire.FundingSigned{ChanID: lnwire.ChannelID{5}})
 	heard[*lnwire.Error](l, us)
 	got, err := us.aliases.GetPeerAlias(ready.ChanID)
 	require.NoError(t, err)

@@ -92,7 +92,8 @@ func TestRecordRefused(t *testing.T) {
 
 func testStore(t *testing.T) kvdb.Backend {
 	db, err := kvdb.GetBoltBackend(&kvdb.BoltBackendConfig{
-		DBPath: t.TempDir(), DBFileName: "test.db", NoFreelistSync: true, DBTimeout: kvdb.DefaultDBTimeout,
+		DBPath: t.TempDir(), DBFileName: "test.db", NoFreelistSync: true,
+		DBTimeout: kvdb.DefaultDBTimeout,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

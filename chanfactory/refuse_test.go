@@ -131,9 +131,10 @@ func TestRequestsRefusedAtOnce(t *testing.T) {
 		change func(*chanfactory.OpenRequest)
 		want   error
 	}{
-		"no tag":    {func(r *chanfactory.OpenRequest) { r.Tag = "" }, chanfactory.ErrBadRequest},
-		"no peer":   {func(r *chanfactory.OpenRequest) { r.Peer = nil }, chanfactory.ErrBadRequest},
-		"too small": {func(r *chanfactory.OpenRequest) { r.Capacity = 19_999 }, chanfactory.ErrBadRequest},
+		"no tag":  {func(r *chanfactory.OpenRequest) { r.Tag = "" }, chanfactory.ErrBadRequest},
+		"no peer": {func(r *chanfactory.OpenRequest) { r.Peer = nil }, chanfactory.ErrBadRequest},
+		"too small": {func(r *chanfactory.OpenRequest) { r.Capacity = 19_999 },
+			chanfactory.ErrBadRequest},
 		"above ten bitcoin": {func(r *chanfactory.OpenRequest) { r.Capacity = 1_000_000_001 },
 			chanfactory.ErrBadRequest},
 		"push of all": {func(r *chanfactory.OpenRequest) { r.Push = 100_000_000 },
