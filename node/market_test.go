@@ -209,10 +209,10 @@ func (m *market) sendSoon(from, to *member, amount lnwire.MilliSatoshi, within t
 	})
 }
 
-// ready says that all channels of a node are active.
+// ready says that all open channels of a node are active.
 func (m *market) ready(ctx context.Context, n *member) bool {
 	for _, ch := range m.channelsOf(ctx, n) {
-		if !ch.Active {
+		if ch.State == api.ChannelOpen && !ch.Active {
 			return false
 		}
 	}
@@ -330,7 +330,7 @@ func (m *market) channels(n, with *member) []api.Channel {
 }
 
 // flap ends a node's connection to a peer and makes a new one.
-func (m *market) flap(n, to *member) { //nolint:unused // for the tests of replays
+func (m *market) flap(n, to *member) {
 	m.t.Helper()
 	ctx, cancel := m.Context()
 	defer cancel()
