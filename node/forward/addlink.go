@@ -70,7 +70,7 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 	delete(c.pending, id)
 
 	l.mu.Lock()
-	l.byChan[id] = one
+	l.byChan[id], l.boxes[id] = one, one.link.box
 	l.mu.Unlock()
 	return nil
 }

@@ -162,8 +162,18 @@ func (l *Links) PeerPolicy(id lnwire.ChannelID) (*lnwire.ChannelUpdate1, error) 
 	return l.cfg.Engine.updates.peers(id)
 }
 
-// Forget removes what is kept for a channel that is closed.
-func (l *Links) Forget(id lnwire.ChannelID) error { return l.cfg.Engine.updates.forget(id) }
+// Forget removes what is kept for a channel that is closed. The switch keeps the
+// mailbox of every channel, two goroutines each, for as long as it runs.
+func (l *Links) Forget(id lnwire.ChannelID) error {
+	l.mu.Lock()
+	box := l.boxes[id]
+	delete(l.boxes, id)
+	l.mu.Unlock()
+	if box != nil {
+		box.Stop()
+	}
+	return l.cfg.Engine.updates.forget(id)
+}
 
 // factsOf is what our channel_update says about a channel of ours.
 func factsOf(ch *channeldb.OpenChannel, scid lnwire.ShortChannelID) channelFacts {

@@ -86,9 +86,10 @@ type Links struct {
 	wg  sync.WaitGroup
 
 	mu     sync.RWMutex
-	conns  map[[33]byte]*connLinks       // guarded by mu
-	byChan map[lnwire.ChannelID]*oneLink // guarded by mu
-	closed bool                          // guarded by mu
+	conns  map[[33]byte]*connLinks                 // guarded by mu
+	byChan map[lnwire.ChannelID]*oneLink           // guarded by mu
+	boxes  map[lnwire.ChannelID]htlcswitch.MailBox // of channels that are not closed; guarded by mu
+	closed bool                                    // guarded by mu
 }
 
 // connLinks is what belongs to one connection.
@@ -113,7 +114,7 @@ type oneLink struct {
 func NewLinks(cfg LinksConfig) *Links {
 	return &Links{
 		cfg: cfg, conns: map[[33]byte]*connLinks{},
-		byChan: map[lnwire.ChannelID]*oneLink{},
+		byChan: map[lnwire.ChannelID]*oneLink{}, boxes: map[lnwire.ChannelID]htlcswitch.MailBox{},
 	}
 }
 

@@ -30,6 +30,15 @@ type strictLink struct {
 	delta uint32
 	// update makes the channel_update that goes with a failure.
 	update func(lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error)
+	// box is where packets wait for the link.
+	box htlcswitch.MailBox
+}
+
+// AttachMailBox notes the mailbox that the switch hands to the link, which it keeps
+// from one link of the channel to the next, and after the channel's end.
+func (s *strictLink) AttachMailBox(box htlcswitch.MailBox) {
+	s.box = box
+	s.ChannelLink.AttachMailBox(box)
 }
 
 // CheckHtlcForward says whether this link may forward the HTLC. scid is the one
