@@ -1,6 +1,12 @@
 package node
 
-import "github.com/lightningnetwork/lnd/clock"
+import (
+	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/node/orders"
+)
 
 // HoldClaims makes the node hold HTLCs from which an LSP has withheld a fee: it
 // does not come to judging the fee before release is called.
@@ -11,3 +17,18 @@ func (n *Node) HoldClaims() (release func()) {
 
 // SetClock makes the node live by another clock.
 func (o *Options) SetClock(c clock.Clock) { o.clock = c }
+
+// Mischief is what an LSP does that breaks its word. Nil members change nothing.
+type Mischief struct {
+	Switch   func(orders.Switch) orders.Switch
+	Open     func(*chanfactory.OpenRequest)
+	Wire     func(sent bool, m lnwire.Message)
+	Features func(*lnwire.RawFeatureVector)
+}
+
+// SetMischief makes the node break its word.
+func (o *Options) SetMischief(m Mischief) {
+	o.seams = seams{
+		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
+	}
+}

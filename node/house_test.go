@@ -76,8 +76,9 @@ var testArrows = map[string]map[string]string{
 		"wallet":        "funds from a real wallet",
 	},
 	"node": {
-		"node/nodetest": "runs whole nodes",
-		"chain/regtest": "on a private chain",
+		"node/nodetest":     "runs whole nodes",
+		"node/nodetest/ldk": "sells to a real LDK client",
+		"chain/regtest":     "on a private chain",
 	},
 	"node/api": {"node/api/apitest": "the server that tests talk to"},
 	"wallet":   {"chain/regtest": "runs on a private chain"},

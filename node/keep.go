@@ -138,7 +138,7 @@ func (n *Node) features([33]byte) *lnwire.RawFeatureVector {
 	if n.opts.LSP != nil {
 		f.Set(lsp.FeatureBit)
 	}
-	return f
+	return n.opts.seams.offer(f)
 }
 
 // peerError passes a peer's `error` on. BOLT 1 lets it mean one channel or all

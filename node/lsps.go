@@ -125,6 +125,7 @@ func (n *Node) lspMessage(c *peer.Conn, raw []byte) {
 func (d *lspDesk) reply(c *peer.Conn, raw []byte) {
 	m, err := lnwire.NewCustom(lsp.MessageType, raw)
 	if err == nil {
+		d.n.opts.seams.wire(true, m)
 		err = c.SendMessage(false, m)
 	}
 	if err != nil {
@@ -174,7 +175,7 @@ func (b book) Add(p lsp.Purchase) error {
 // orderPorts are what the orders work on.
 func (n *Node) orderPorts() orders.Ports {
 	ports := orders.Ports{
-		Opener: opener{n}, Switch: n.engine, Aliases: orderAliases{n}, Facts: orderFacts{n},
+		Opener: opener{n}, Switch: n.opts.seams.held(n.engine), Aliases: orderAliases{n}, Facts: orderFacts{n},
 		Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(), Finished: n.orderFinished,
 	}
 	if n.opts.LSP != nil {
@@ -221,11 +222,11 @@ func (o opener) Open(r orders.Opening) error {
 	}
 	ctx, cancel := o.n.callContext()
 	defer cancel()
-	return o.n.factory.Open(ctx, chanfactory.OpenRequest{
+	return o.n.factory.Open(ctx, o.n.opts.seams.open(chanfactory.OpenRequest{
 		Peer: peerHandler{o.n}.wrap(c), Tag: r.OrderID, Capacity: capacity, Private: true,
 		ZeroConf: true, Withhold: r.Withhold, WithoutAnchors: r.WithoutAnchors,
 		MaxToSelfDelay: r.MaxToSelfDelay, FeeRate: rate, Room: room, Timeout: r.Timeout,
-	})
+	}))
 }
 
 func (o opener) Cancel(orderID string) { o.n.factory.Cancel(orderID) }

@@ -61,6 +61,7 @@ type Options struct {
 
 	clock      clock.Clock // nil: the system's
 	storeGroup int         // 0: the store's default
+	seams      seams       // of tests
 }
 
 // ChainOptions say where the chain comes from. Exactly one of the fields is set.

@@ -20,6 +20,15 @@ var errFundingElsewhere = errors.New("node: channels are made by the channel fac
 type connPeer struct {
 	*peer.Conn
 	wipe func(wire.OutPoint)
+	tap  func(sent bool, m lnwire.Message)
+}
+
+// SendMessage implements lnpeer.Peer.
+func (p connPeer) SendMessage(sync bool, msgs ...lnwire.Message) error {
+	for _, m := range msgs {
+		p.tap(true, m)
+	}
+	return p.Conn.SendMessage(sync, msgs...)
 }
 
 func (p connPeer) AddNewChannel(*lnpeer.NewChannel, <-chan struct{}) error {
@@ -41,7 +50,7 @@ var _ lnpeer.Peer = connPeer{}
 type peerHandler struct{ n *Node }
 
 func (h peerHandler) wrap(c *peer.Conn) connPeer {
-	return connPeer{Conn: c, wipe: func(point wire.OutPoint) {
+	return connPeer{Conn: c, tap: h.n.opts.seams.wire, wipe: func(point wire.OutPoint) {
 		h.n.links.Remove(lnwire.NewChanIDFromOutPoint(point))
 	}}
 }
@@ -70,6 +79,7 @@ func (h peerHandler) Disconnected(c *peer.Conn, _ error) {
 // Message routes one message.
 func (h peerHandler) Message(c *peer.Conn, m lnwire.Message) {
 	p := h.wrap(c)
+	p.tap(false, m)
 	switch m := m.(type) {
 	case *lnwire.OpenChannel, *lnwire.AcceptChannel, *lnwire.FundingCreated,
 		*lnwire.FundingSigned, *lnwire.ChannelReady, *lnwire.Shutdown, *lnwire.ClosingSigned:
