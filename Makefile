@@ -33,9 +33,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 
 # Where tests find the real programs.
-PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND)
+PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
+	INLET_LDKCLIENT=$(LDKCLIENT)
 
-.PHONY: all build demo test unit interop check fmt vet lint house race bench clean
+.PHONY: all build demo test unit interop ldkclient check fmt vet lint house race bench clean
 
 all: build
 
@@ -48,18 +49,19 @@ demo: build
 
 test: unit interop
 
-# Tests of the module itself; those of chain run against both backends.
-unit: build $(BITCOIND)
+# Tests of the module itself; those of chain run against both backends, some of node sell to LDK.
+unit: build ldkclient $(BITCOIND)
 	$(PROGRAMS) $(GO) test -timeout 10m $(TESTFLAGS) ./...
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
-# notice that one of the programs is another. Only LDK's bindings need C.
-interop: build $(BITCOIND)
+# notice that one of the programs is another.
+interop: build ldkclient $(BITCOIND)
 	cd itest && $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
 		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
+	cd itest && $(PROGRAMS) INLET_LND=$(LND) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
+
+ldkclient:
 	cd itest && CGO_ENABLED=1 $(GO) build -o $(LDKCLIENT) ./ldkclient
-	cd itest && $(PROGRAMS) INLET_LND=$(LND) INLET_LDKCLIENT=$(LDKCLIENT) \
-		$(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
 
 $(BITCOIND):
 	itest/get-bitcoind.sh $(CACHE)/bitcoind

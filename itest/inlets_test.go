@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/inletlsp/inlet/node/api"
+	"github.com/inletlsp/inlet/node/nodetest/ldk"
 )
 
 // mustJIT buys a channel for the node and returns the invoice.
@@ -117,19 +118,19 @@ func TestInletPays(t *testing.T) {
 		c := payer.channel(h.lsp.id)
 		return c != nil && c.Active
 	})
-	client := w.ldk("ldk", h.lsp, "trusted")
-	payer.mustPay(client.jit(50_000_000))
-	h.paid(client.id, client.received(), 50_000_000, 2_000_000)
+	client := w.ldk("ldk", h.lsp, ldk.Trusted)
+	payer.mustPay(client.JIT(50_000_000))
+	h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 
 	t.Run("50 payments each way while blocks come", func(t *testing.T) { h.busy(payer, client) })
 }
 
 // busy makes 50 payments each way over the new channel while a block comes every two
 // seconds, and one right behind each fifth payment.
-func (h *house) busy(payer *inlet, client *ldk) {
+func (h *house) busy(payer *inlet, client *ldk.Client) {
 	h.Helper()
-	payer.mustPay(client.invoice(20_000_000)) // so that the client has something to send
-	client.received()
+	payer.mustPay(client.Invoice(20_000_000)) // so that the client has something to send
+	client.Received()
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -149,7 +150,7 @@ func (h *house) busy(payer *inlet, client *ldk) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		for i := range 50 {
-			if _, err := payer.tryPay(client.invoice(100_000)); err != nil {
+			if _, err := payer.tryPay(client.Invoice(100_000)); err != nil {
 				h.Errorf("payment %d to the client: %v", i, err)
 				return
 			}
@@ -166,7 +167,7 @@ func (h *house) busy(payer *inlet, client *ldk) {
 				h.Errorf("invoice %d: %v", i, err)
 				return
 			}
-			if err := client.do(map[string]any{"Do": "pay", "Invoice": inv.Bolt11}, nil); err != nil {
+			if err := client.Pay(inv.Bolt11); err != nil {
 				h.Errorf("payment %d from the client: %v", i, err)
 				return
 			}
@@ -174,7 +175,7 @@ func (h *house) busy(payer *inlet, client *ldk) {
 		}
 	})
 	both.Wait()
-	if c := h.lsp.channel(client.id); c == nil || !c.Active || c.State != api.ChannelOpen {
+	if c := h.lsp.channel(client.ID); c == nil || !c.Active || c.State != api.ChannelOpen {
 		h.Errorf("afterwards the channel is %+v", c)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 
 	"github.com/inletlsp/inlet/node/api"
+	"github.com/inletlsp/inlet/node/nodetest/ldk"
 )
 
 // house is the usual cast: an LSP with coins and a payer with a channel to it.
@@ -45,22 +46,22 @@ func (h *house) paid(client string, received, size, fee uint64) *api.Order {
 }
 
 // private checks the client's channel, before and after it confirms.
-func (h *house) private(client *ldk) {
+func (h *house) private(client *ldk.Client) {
 	h.Helper()
-	list := client.channels()
+	list := client.Channels()
 	if len(list) != 1 {
 		h.Fatalf("the client has %d channels, want one", len(list))
 	}
 	if c := list[0]; c.IsAnnounced || c.CounterpartyNodeId != h.lsp.id || !c.IsUsable {
 		h.Errorf("the client's channel: %+v, want a private usable one with the LSP", c)
 	}
-	ours := h.lsp.channel(client.id)
+	ours := h.lsp.channel(client.ID)
 	if ours == nil || !ours.Private || !ours.ZeroConf || ours.Confirmed {
 		h.Errorf("the LSP's channel: %+v, want private, zero-conf, not yet confirmed", ours)
 	}
 	h.mine(6)
 	h.until("confirmed channel", func() bool {
-		c := h.lsp.channel(client.id)
+		c := h.lsp.channel(client.ID)
 		return c != nil && c.Confirmed && c.Active
 	})
 }
@@ -69,14 +70,14 @@ func TestLDKBuys(t *testing.T) {
 	h := newHouse(t, onBtcd)
 
 	t.Run("fixed amount, one part", func(t *testing.T) {
-		client := h.ldk("ldk-fixed", h.lsp, "trusted")
-		h.payer.mustPay(client.jit(50_000_000), nil)
-		h.paid(client.id, client.received(), 50_000_000, 2_000_000)
+		client := h.ldk("ldk-fixed", h.lsp, ldk.Trusted)
+		h.payer.mustPay(client.JIT(50_000_000), nil)
+		h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 		h.private(client)
 
 		// The hint of a new invoice is the alias, with the channel's own policy.
-		h.payer.mustPay(client.invoice(5_000_000), nil)
-		if got := client.received(); got != 5_000_000 {
+		h.payer.mustPay(client.Invoice(5_000_000), nil)
+		if got := client.Received(); got != 5_000_000 {
 			t.Errorf("an ordinary payment brings %d msat", got)
 		}
 		// And the client can pay out.
@@ -86,44 +87,44 @@ func TestLDKBuys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client.do(map[string]any{"Do": "pay", "Invoice": inv.Bolt11}, nil); err != nil {
+		if err := client.Pay(inv.Bolt11); err != nil {
 			t.Fatal(err)
 		}
-		client.event("PaymentSuccessful")
+		client.Event("PaymentSuccessful")
 	})
 
 	t.Run("fixed amount, several parts", func(t *testing.T) {
-		client := h.ldk("ldk-mpp", h.lsp, "trusted")
-		p := h.payer.mustPay(client.jit(60_000_000), func(r *routerrpc.SendPaymentRequest) {
+		client := h.ldk("ldk-mpp", h.lsp, ldk.Trusted)
+		p := h.payer.mustPay(client.JIT(60_000_000), func(r *routerrpc.SendPaymentRequest) {
 			r.MaxShardSizeMsat, r.MaxParts = 20_000_000, 4
 		})
 		if len(p.Htlcs) < 2 {
 			t.Errorf("lnd paid in %d parts, want at least 2", len(p.Htlcs))
 		}
-		h.paid(client.id, client.received(), 60_000_000, 2_000_000)
+		h.paid(client.ID, client.Received(), 60_000_000, 2_000_000)
 		h.private(client)
 	})
 
 	t.Run("variable amount", func(t *testing.T) {
-		client := h.ldk("ldk-variable", h.lsp, "trusted")
+		client := h.ldk("ldk-variable", h.lsp, ldk.Trusted)
 		const size, ppm = 300_000_000, 10_000
-		h.payer.mustPay(client.jit(0), func(r *routerrpc.SendPaymentRequest) { r.AmtMsat = size })
+		h.payer.mustPay(client.JIT(0), func(r *routerrpc.SendPaymentRequest) { r.AmtMsat = size })
 		fee := uint64(size * ppm / (1_000_000 + ppm)) // what ldk-node lets pass (ldk-node#1095)
-		h.paid(client.id, client.received(), size, fee)
+		h.paid(client.ID, client.Received(), size, fee)
 	})
 
 	t.Run("client without anchors", func(t *testing.T) {
-		client := h.ldk("ldk-legacy", h.lsp, "off")
-		h.payer.mustPay(client.jit(50_000_000), nil)
-		h.paid(client.id, client.received(), 50_000_000, 2_000_000)
-		if c := h.lsp.channel(client.id); c == nil || c.ChannelType != "static_remote_key" {
+		client := h.ldk("ldk-legacy", h.lsp, ldk.Off)
+		h.payer.mustPay(client.JIT(50_000_000), nil)
+		h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
+		if c := h.lsp.channel(client.ID); c == nil || c.ChannelType != "static_remote_key" {
 			t.Errorf("channel is %+v, want one without anchors", c)
 		}
 	})
 
 	t.Run("client that wants a reserve for anchors and has no coins", func(t *testing.T) {
-		client := h.ldk("ldk-poor", h.lsp, "default")
-		h.payer.mustPay(client.jit(50_000_000), nil)
-		h.paid(client.id, client.received(), 50_000_000, 2_000_000)
+		client := h.ldk("ldk-poor", h.lsp, ldk.Default)
+		h.payer.mustPay(client.JIT(50_000_000), nil)
+		h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 	})
 }

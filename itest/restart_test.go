@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/inletlsp/inlet/node/api"
+	"github.com/inletlsp/inlet/node/nodetest/ldk"
 )
 
 // comeback is how long a killed node and its client may take until they pay again.
@@ -16,14 +17,14 @@ func TestKilledAfterPayment(t *testing.T) {
 	for _, b := range []backend{onBtcd, onBitcoind} {
 		t.Run(string(b), func(t *testing.T) {
 			h := newHouse(t, b)
-			client := h.ldk("ldk", h.lsp, "trusted")
-			h.payer.mustPay(client.jit(50_000_000), nil)
-			h.paid(client.id, client.received(), 50_000_000, 2_000_000)
+			client := h.ldk("ldk", h.lsp, ldk.Trusted)
+			h.payer.mustPay(client.JIT(50_000_000), nil)
+			h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 
 			h.lsp.proc.kill()
-			client.proc.kill()
+			client.Kill()
 			h.lsp.start()
-			client.start()
+			client.Start()
 			began := time.Now()
 			h.within(comeback, "payment from the client after kill -9", func() bool {
 				ctx, cancel := h.lsp.ctx()
@@ -34,19 +35,19 @@ func TestKilledAfterPayment(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if c := client.channels(); len(c) != 1 || !c[0].IsUsable {
+				if c := client.Channels(); len(c) != 1 || !c[0].IsUsable {
 					return false
 				}
-				return client.do(map[string]any{"Do": "pay", "Invoice": inv.Bolt11}, nil) == nil
+				return client.Pay(inv.Bolt11) == nil
 			})
-			client.event("PaymentSuccessful")
+			client.Event("PaymentSuccessful")
 			t.Logf("paid %v after both were back", time.Since(began).Round(time.Millisecond))
 			h.reconnect()
-			h.payer.mustPay(client.invoice(2_000_000), nil)
-			client.received()
+			h.payer.mustPay(client.Invoice(2_000_000), nil)
+			client.Received()
 			h.mine(6)
 			h.until("confirmed channel", func() bool {
-				c := h.lsp.channel(client.id)
+				c := h.lsp.channel(client.ID)
 				return c != nil && c.Confirmed && c.Active
 			})
 		})
@@ -65,9 +66,9 @@ func (h *house) reconnect() {
 // when it is there.
 func TestKilledWhileHolding(t *testing.T) {
 	h := newHouse(t, onBtcd)
-	client := h.ldk("ldk", h.lsp, "trusted")
-	invoice := client.jit(50_000_000)
-	client.proc.stop()
+	client := h.ldk("ldk", h.lsp, ldk.Trusted)
+	invoice := client.JIT(50_000_000)
+	client.Stop()
 
 	paid := make(chan error, 1)
 	go func() {
@@ -75,18 +76,18 @@ func TestKilledWhileHolding(t *testing.T) {
 		paid <- err
 	}()
 	h.until("held part", func() bool {
-		o := h.lsp.order(client.id)
+		o := h.lsp.order(client.ID)
 		return o != nil && o.State == api.AwaitingClient && len(o.Parts) == 1
 	})
 	h.lsp.proc.kill()
 	h.lsp.start()
 	h.payer.connect(h.lsp)
-	client.start()
+	client.Start()
 	if err := <-paid; err != nil {
 		t.Fatal(err)
 	}
-	h.paid(client.id, client.received(), 50_000_000, 2_000_000)
-	if n := len(client.channels()); n != 1 {
+	h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
+	if n := len(client.Channels()); n != 1 {
 		t.Errorf("the client has %d channels, want one", n)
 	}
 }
