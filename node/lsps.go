@@ -176,7 +176,8 @@ func (b book) Add(p lsp.Purchase) error {
 func (n *Node) orderPorts() orders.Ports {
 	ports := orders.Ports{
 		Opener: opener{n}, Switch: n.opts.seams.held(n.engine), Aliases: orderAliases{n},
-		Facts: orderFacts{n}, Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(), Finished: n.orderFinished,
+		Facts: orderFacts{n}, Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(),
+		Finished: n.orderFinished,
 	}
 	if n.opts.LSP != nil {
 		ports.Wake, ports.Reached = n.opts.LSP.Wake, n.opts.LSP.Reached
