@@ -269,6 +269,10 @@ type (
 
 		// Claimed are the forwarded parts whose preimage the node knows.
 		Claimed []CircuitKey
+
+		// Unsent are the outstanding ones among the forwarded parts that never left: the
+		// node died after the record and before the switch knew.
+		Unsent []CircuitKey
 	}
 )
 

@@ -2,6 +2,7 @@ package jit
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type htlc struct {
 	claimed   bool
 	resolved  bool
 	gone      bool // off the incoming channel
+	offerDue  bool // taken back after a crash, and not yet offered again
 }
 
 // shell is a node without the parts that are not the order's: it does what commands
@@ -278,6 +280,22 @@ func (s *shell) restart() Event {
 			h.gone = true
 			ev.Outstanding = ev.Outstanding[:len(ev.Outstanding)-1]
 		}
+		if h.forwarded && !h.atSwitch && !h.gone {
+			ev.Unsent = append(ev.Unsent, k)
+		}
 	}
+	s.unsent(ev.Unsent)
 	return ev
+}
+
+// unsent forgets a forward of which no part has left: the order decides anew.
+func (s *shell) unsent(keys []CircuitKey) {
+	claim, ok := s.o.State.(AwaitClaim)
+	left := func(k CircuitKey) bool { return !slices.Contains(keys, k) }
+	if !ok || claim.Claimed || slices.ContainsFunc(claim.Pending, left) {
+		return
+	}
+	for _, k := range claim.Pending {
+		s.htlcs[k].forwarded, s.htlcs[k].offerDue = false, true
+	}
 }

@@ -46,6 +46,15 @@ func outstanding(f *Funding, keys ...uint64) Restarted {
 	return r
 }
 
+// unsent finds the parts there and says which of them never left.
+func unsent(keys ...uint64) Restarted {
+	r := outstanding(live(first), 1, 2)
+	for _, k := range keys {
+		r.Unsent = append(r.Unsent, key(k))
+	}
+	return r
+}
+
 func live(p wire.OutPoint) *Funding { return &Funding{Point: p} }
 
 func with(t Terms, change func(*Terms)) Terms {
@@ -204,6 +213,11 @@ func restarts() []story {
 		{"restart after the forward: the parts are handed on again", fixed(), forwarded(
 			at{5, outstanding(live(first), 1, 2)}, at{6, arrive(1, 1, 400_000)},
 			at{6, arrive(1, 2, 600_000)}, at{7, PartClaimed{key(1)}})},
+		{"restart after the forward: nothing had left", fixed(), forwarded(
+			at{5, unsent(1, 2)}, at{6, arrive(1, 1, 400_000)}, at{6, arrive(1, 2, 600_000)},
+			at{7, ClientOnline{1}}, at{7, usable(first, 1)}, at{8, PartClaimed{key(1)}})},
+		{"restart after the forward: one part had not left", fixed(), forwarded(
+			at{5, unsent(2)}, at{6, arrive(1, 1, 400_000)}, at{6, arrive(1, 2, 600_000)})},
 		{"restart after the forward: it was claimed", fixed(), forwarded(at{5, claimed})},
 		{"restart after the forward: it had failed", fixed(), forwarded(at{5, outstanding(live(first))})},
 		{"restart when paid", fixed(), forwarded(

@@ -277,6 +277,14 @@ func (e *Engine) Forwarded(key models.CircuitKey) bool {
 	return e.swtch.CircuitLookup().LookupCircuit(key) != nil
 }
 
+// Live reports whether the channel has a link: its peer is connected and the
+// channel's state is known on both sides. It counts for HTLCs that come in over it,
+// because the switch fails a forward whose incoming link is down.
+func (e *Engine) Live(scid lnwire.ShortChannelID) bool {
+	_, err := e.swtch.GetLinkByShortID(scid)
+	return err == nil
+}
+
 // UpdateFor makes our channel_update for a failure that names the scid. It fails
 // only if signing does: an HTLC whose failure can't be made would stay held.
 func (e *Engine) UpdateFor(scid lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error) {

@@ -157,6 +157,12 @@ func (d *Desk) turn(batch []input) error {
 		d.release(e)
 		d.tell(e)
 	}
+	for _, in := range batch {
+		if _, up := in.event.(jit.ChannelUsable); up {
+			d.unpark()
+			break
+		}
+	}
 	return d.prune()
 }
 

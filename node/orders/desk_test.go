@@ -49,6 +49,7 @@ type world struct {
 	incoming  map[models.CircuitKey]bool
 	preimages map[lntypes.Hash]lntypes.Preimage
 	forwarded map[models.CircuitKey]bool
+	payerGone bool
 	blocks    chan *chainntnfs.BlockEpoch
 	limits    Limits
 }
@@ -185,6 +186,12 @@ func (w *world) Forwarded(k models.CircuitKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.forwarded[k]
+}
+
+func (w *world) Live(lnwire.ShortChannelID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.payerGone
 }
 
 func (w *world) Register(s lnwire.ShortChannelID, _ wire.OutPoint) error {

@@ -7,7 +7,6 @@ import (
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/lnwire"
 
-	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
@@ -86,9 +85,9 @@ func (d *Desk) do(terms jit.Terms, id string, cmd jit.Command) error {
 	case jit.RegisterAlias:
 		return d.ports.Aliases.Register(c.SCID, c.Point)
 	case jit.ForwardPart:
-		return d.forward(id, c.Key, c.Amount, c.ExtraFee)
+		return d.forward(forward{id, c.Key, c.Amount, c.ExtraFee})
 	case jit.ResumePart:
-		return d.forward(id, c.Key, c.Amount, c.ExtraFee)
+		return d.forward(forward{id, c.Key, c.Amount, c.ExtraFee})
 	case jit.FailPart:
 		return d.fail(terms, id, c)
 	case jit.Finished:
@@ -122,24 +121,6 @@ func (d *Desk) open(terms jit.Terms, id string, c jit.OpenChannel) error {
 	}
 	return err
 }
-
-func (d *Desk) forward(id string, key jit.CircuitKey, amount, fee lnwire.MilliSatoshi) error {
-	circuit := models.CircuitKey{ChanID: key.Chan, HtlcID: key.Index}
-	var records lnwire.CustomRecords
-	if fee > 0 {
-		records = lnwire.CustomRecords{extraFeeType: lsp.AppendExtraFee(nil, fee)}
-	}
-	err := d.ports.Switch.ResumeWith(circuit, amount, records)
-	if err != nil && !d.ports.Switch.Forwarded(circuit) {
-		// It is not held any more, nor under way: lnd has failed it by itself.
-		d.post(input{id: id, event: jit.PartFailed{Key: key}})
-	}
-	return err
-}
-
-// extraFeeType is the record of update_add_htlc by which bLIP-25 says how much of
-// the onion's amount is withheld.
-const extraFeeType = 65537
 
 func (d *Desk) fail(terms jit.Terms, id string, c jit.FailPart) error {
 	msg, err := d.failure(terms, c.Code)

@@ -72,6 +72,9 @@ type Switch interface {
 	Fail(models.CircuitKey, lnwire.FailureMessage) error
 	// Forwarded reports whether the HTLC's circuit is in the switch.
 	Forwarded(models.CircuitKey) bool
+	// Live reports whether HTLCs that came over the channel can leave. If not, a
+	// ChannelUsable of that channel follows when they can.
+	Live(incoming lnwire.ShortChannelID) bool
 }
 
 // Aliases makes a jit_channel_scid an alias of a channel.
@@ -142,6 +145,7 @@ type Desk struct {
 
 	routes routes
 	views  views
+	parked parked
 	wg     sync.WaitGroup
 }
 

@@ -84,14 +84,18 @@ func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 			ev.Outstanding = append(ev.Outstanding, key)
 		}
 	}
-	if r.Hash == nil {
-		return ev
+	known := false
+	if r.Hash != nil {
+		_, known = d.ports.Facts.Preimage(*r.Hash)
 	}
-	if _, known := d.ports.Facts.Preimage(*r.Hash); known {
-		for _, a := range r.Order.Answered {
-			if a.Forwarded() && !a.Resolved {
-				ev.Claimed = append(ev.Claimed, a.Key)
-			}
+	for _, a := range r.Order.Answered {
+		circuit := models.CircuitKey{ChanID: a.Key.Chan, HtlcID: a.Key.Index}
+		switch {
+		case !a.Forwarded() || a.Resolved:
+		case known:
+			ev.Claimed = append(ev.Claimed, a.Key)
+		case incoming[circuit] && !d.ports.Switch.Forwarded(circuit):
+			ev.Unsent = append(ev.Unsent, a.Key)
 		}
 	}
 	return ev

@@ -1,0 +1,66 @@
+package orders
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/lightningnetwork/lnd/graph/db/models"
+
+	"github.com/inletlsp/inlet/lsp/jit"
+)
+
+// TestForwardWaitsForThePayer: lnd's switch fails a forward whose incoming link is
+// down, and the channel that was opened for it would be owed for.
+func TestForwardWaitsForThePayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		w.want("open for 980000 msat in 1 parts, attempt 1")
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.payer(false)
+		w.usable(3)
+		w.want("alias " + jitScid.String())
+		w.usable(3) // some other link
+		w.want()
+		w.payer(true)
+		w.usable(3)
+		w.want("forward 1: 980000 msat, extra_fee 0000000000004e20")
+		w.usable(3)
+		w.want()
+	})
+}
+
+func (w *world) payer(there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.payerGone = !there
+}
+
+// TestCrashBeforeTheForwardLeft: the record says forwarded and the switch knows
+// nothing. The part waits for the client again and leaves once.
+func TestCrashBeforeTheForwardLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		w.want("open for 980000 msat in 1 parts, attempt 1")
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.usable(3)
+		w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
+		w.stop()
+
+		w.forwarded = map[models.CircuitKey]bool{}
+		w.fundings["o1"] = jit.Funding{Point: funding}
+		w.start()
+		w.part(1, 1_000_000)
+		w.want() // the client is not there
+		w.desk.ClientOnline(client, 1)
+		w.usable(1)
+		w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
+	})
+}
