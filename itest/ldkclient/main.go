@@ -37,6 +37,7 @@ type request struct {
 	Expiry  uint32
 	Invoice string
 	Peer    string
+	Addr    string
 	Channel string
 }
 
@@ -181,6 +182,10 @@ func do(n *ldk.Node, r request) (any, error) {
 		return n.OnchainPayment().NewAddress()
 	case "sync":
 		return nil, n.SyncWallets()
+	case "connect":
+		return nil, n.Connect(r.Peer, r.Addr, true)
+	case "peers":
+		return n.ListPeers(), nil
 	case "close":
 		return nil, n.CloseChannel(r.Channel, r.Peer)
 	case "stop":

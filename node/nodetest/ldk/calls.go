@@ -3,6 +3,7 @@ package ldk
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,8 @@ type request struct {
 	Do            string
 	Amount        uint64 `json:",omitempty"`
 	Invoice       string `json:",omitempty"`
-	Peer, Channel string `json:",omitempty"`
+	Peer          string `json:",omitempty"`
+	Addr, Channel string `json:",omitempty"`
 }
 
 // do sends one request and decodes its result, which may be nil.
@@ -129,6 +131,21 @@ func (c *Client) Channels() (list []Channel) {
 	c.Helper()
 	c.must(request{Do: "channels"}, &list)
 	return list
+}
+
+// Connect connects the client to a peer, at once; by itself it does so once a minute.
+func (c *Client) Connect(peer, addr string) error {
+	return c.do(request{Do: "connect", Peer: peer, Addr: addr}, nil)
+}
+
+// Connected reports whether the client is connected to any peer.
+func (c *Client) Connected() bool {
+	c.Helper()
+	var peers []struct{ IsConnected bool }
+	c.must(request{Do: "peers"}, &peers)
+	return slices.ContainsFunc(peers, func(p struct{ IsConnected bool }) bool {
+		return p.IsConnected
+	})
 }
 
 // Height is the block that the client has followed the chain to.

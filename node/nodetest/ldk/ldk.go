@@ -65,6 +65,7 @@ type Settings struct {
 type Client struct {
 	testing.TB
 	ID       string // its node id
+	Dir      string
 	program  string
 	name     string
 	argument string
@@ -101,7 +102,8 @@ func Start(t testing.TB, s Settings) *Client {
 		t.Fatal(err)
 	}
 	c := &Client{
-		TB: t, program: Program(t), name: filepath.Base(s.Dir), trace: s.Dir + ".trace",
+		TB: t, Dir: s.Dir, program: Program(t), name: filepath.Base(s.Dir),
+		trace: s.Dir + ".trace",
 	}
 	raw, err := json.Marshal(map[string]any{
 		"Dir": s.Dir, "Log": c.trace, "LSP": s.LSP, "LSPAddr": s.LSPAddr,
