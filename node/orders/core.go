@@ -35,7 +35,9 @@ func (d *Desk) Run(ctx context.Context) error {
 			if !ok {
 				return errBackend
 			}
-			d.post(input{event: jit.Height{Height: uint32(b.Height)}})
+			if err := d.block(b); err != nil {
+				return err
+			}
 		case ev := <-htlcs.Updates():
 			d.htlcEvent(ev)
 		case <-timer:
@@ -62,15 +64,20 @@ func (d *Desk) newest(epochs <-chan *chainntnfs.BlockEpoch) error {
 			if !ok {
 				return errBackend
 			}
-			if err := d.turn([]input{{
-				event: jit.Height{Height: uint32(b.Height)}, at: d.cfg.Clock.Now(),
-			}}); err != nil {
+			if err := d.block(b); err != nil {
 				return err
 			}
 		default:
 			return nil
 		}
 	}
+}
+
+// block steps the orders through a new height, past what waits in the inbox.
+func (d *Desk) block(b *chainntnfs.BlockEpoch) error {
+	return d.turn([]input{{
+		event: jit.Height{Height: uint32(b.Height)}, at: d.cfg.Clock.Now(),
+	}})
 }
 
 var errBackend = errors.New("orders: the chain backend stopped")
