@@ -20,7 +20,7 @@ import (
 type admin struct{ n *Node }
 
 // serveAdmin opens the admin API if it is wanted.
-func (n *Node) serveAdmin(run func(string, func(context.Context) error)) error {
+func (n *Node) serveAdmin(run func(string, func(context.Context) error) func() error) error {
 	if n.opts.Admin == "" {
 		return nil
 	}

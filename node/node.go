@@ -175,7 +175,7 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	// Peers go first and everything below them last, so each layer has its own
 	// context, ended by the teardown in that order.
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
-	run := func(name string, f func(context.Context) error) {
+	run := func(name string, f func(context.Context) error) (stop func() error) {
 		layer, end := context.WithCancel(failed)
 		done := make(chan struct{})
 		group.Go(func() error {
@@ -185,7 +185,9 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 			}
 			return nil
 		})
-		down.add(name, func() error { end(); <-done; return nil })
+		stop = func() error { end(); <-done; return nil }
+		down.add(name, stop)
+		return stop
 	}
 	run("events", n.events.routineWrite)
 	run("channel factory", n.factory.Run)
@@ -203,11 +205,14 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 		return err
 	}
 	run("settled invoices", n.routineSettled)
-	run("orders", n.orders.Run)
+	stopOrders := run("orders", n.orders.Run)
 	run("payments", n.payments.Run)
 	down.add("links", func() error { n.links.Stop(); return nil })
 	down.add("LSPS calls", func() error { n.lsps.wg.Wait(); return nil })
 	run("peers", n.peers.Run)
+	// The orders see none of the connections end: a client that is gone because we stop
+	// is no reason to fail its payment, which the next start takes up.
+	down.add("orders", stopOrders)
 	if err := n.serveAdmin(run); err != nil {
 		return err
 	}

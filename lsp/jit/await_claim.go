@@ -21,6 +21,7 @@ func (s AwaitClaim) step(c *turn, ev Event) State {
 		return s.claimed(c, ev.Key)
 
 	case PartFailed:
+		s.Refused = s.Refused || !ev.Ours
 		return s.failed(c, ev.Key)
 
 	case ChannelUsable:
@@ -114,7 +115,7 @@ func (s AwaitClaim) settle(c *turn) State {
 	if len(s.Pending) > 0 {
 		return s
 	}
-	s.Channel.Tried = s.Channel.Tried || s.Fee > 0 && !s.Claimed
+	s.Channel.Tried = s.Channel.Tried || s.Fee > 0 && s.Refused && !s.Claimed
 	return c.rest(s.Channel, s.Sets)
 }
 

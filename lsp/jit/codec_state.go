@@ -22,6 +22,7 @@ type stateRecord struct {
 	Hash      string         `json:"payment_hash,omitempty"`
 	Pending   []keyRecord    `json:"pending,omitempty"`
 	Claimed   bool           `json:"claimed,omitempty"`
+	Refused   bool           `json:"refused,omitempty"`
 }
 
 type setRecord struct {
@@ -75,7 +76,8 @@ func recordState(s State) stateRecord {
 			r.Channel = recordChannel(*s.Channel)
 		}
 	case AwaitClaim:
-		r.Hash, r.Fee, r.Waived, r.Claimed = s.Hash.String(), s.Fee, s.Waived, s.Claimed
+		r.Hash, r.Fee, r.Waived = s.Hash.String(), s.Fee, s.Waived
+		r.Claimed, r.Refused = s.Claimed, s.Refused
 		r.Channel = recordChannel(s.Channel)
 		for _, k := range s.Pending {
 			r.Pending = append(r.Pending, recordKey(k))
@@ -128,7 +130,8 @@ func (r stateRecord) awaitClaim(sets []Set, ch Channel) (State, error) {
 		return nil, err
 	}
 	s := AwaitClaim{
-		Sets: sets, Hash: hash, Fee: r.Fee, Waived: r.Waived, Claimed: r.Claimed, Channel: ch,
+		Sets: sets, Hash: hash, Fee: r.Fee, Waived: r.Waived, Claimed: r.Claimed,
+		Refused: r.Refused, Channel: ch,
 	}
 	for _, k := range r.Pending {
 		s.Pending = append(s.Pending, k.key())

@@ -200,7 +200,7 @@ func (s *shell) drain() {
 		s.step(PartArrived{Part: h.part, Height: s.height}) // had it been lost
 		if h.atSwitch && !h.resolved {
 			h.resolved = true
-			s.step(PartFailed{h.part.Key})
+			s.step(PartFailed{Key: h.part.Key})
 		}
 	}
 	for range 20 {

@@ -81,7 +81,7 @@ func events() []Event {
 		OpenFailed{FaultTerms, "odd", false}, OpenFailed{FaultTimeout, "slow", false},
 		usable(first, 7), usable(first, 8), usable(second, 7),
 		ChannelGone{first}, ChannelGone{second},
-		PartClaimed{key(1)}, PartClaimed{key(9)}, PartFailed{key(1)}, PartFailed{key(9)},
+		PartClaimed{key(1)}, PartClaimed{key(9)}, PartFailed{Key: key(1)}, PartFailed{Key: key(9)},
 		PartGone{key(1)}, PartGone{key(9)},
 		Height{tip}, Height{tip + 200}, Tick{},
 		outstanding(nil, 1, 2), outstanding(live(first), 1, 2), outstanding(live(first)),

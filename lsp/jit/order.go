@@ -86,6 +86,7 @@ type (
 		Waived  lnwire.MilliSatoshi // not taken, because the client cannot skim
 		Pending []CircuitKey        // forwarded, outcome not known
 		Claimed bool                // a part that bears no fee was claimed
+		Refused bool                // the client has failed a part
 		Channel Channel
 	}
 
@@ -241,8 +242,12 @@ type (
 	// PartClaimed says that the client gave the preimage for this part.
 	PartClaimed struct{ Key CircuitKey }
 
-	// PartFailed says that the client or our own switch failed this part.
-	PartFailed struct{ Key CircuitKey }
+	// PartFailed says that this part failed: Ours says by our own switch, so that the
+	// client has not seen it.
+	PartFailed struct {
+		Key  CircuitKey
+		Ours bool
+	}
 
 	// PartGone says that the incoming HTLC is off both commitments, or that its
 	// channel is on chain: it will not be offered again.

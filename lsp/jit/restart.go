@@ -20,7 +20,7 @@ func (c *turn) restart(s State, ev Restarted) State {
 		case slices.Contains(ev.Claimed, a.Key):
 			s = c.resolve(s, a.Key, PartClaimed{a.Key})
 		case !there(a.Key):
-			s = c.resolve(s, a.Key, PartFailed{a.Key})
+			s = c.resolve(s, a.Key, PartFailed{Key: a.Key})
 		}
 	}
 	c.keep(func(a Answer) bool { return there(a.Key) })

@@ -251,7 +251,7 @@ func (s *shell) outcome() Event {
 		s.claimed = true
 		return PartClaimed{h.part.Key}
 	}
-	return PartFailed{h.part.Key}
+	return PartFailed{Key: h.part.Key, Ours: s.r.IntN(2) == 0}
 }
 
 // restart is a new life: some answers have taken effect meanwhile, some outcomes

@@ -35,7 +35,7 @@ func forwarded(more ...at) []at {
 
 // owed is the same, and the client failed it.
 func owed(more ...at) []at {
-	return forwarded(append([]at{{3, PartFailed{key(1)}}, {3, PartFailed{key(2)}}}, more...)...)
+	return forwarded(append([]at{{3, PartFailed{Key: key(1)}}, {3, PartFailed{Key: key(2)}}}, more...)...)
 }
 
 func outstanding(f *Funding, keys ...uint64) Restarted {
@@ -97,7 +97,7 @@ func TestStories(t *testing.T) {
 		{"the second payment takes over when the first fails", fixed(), owed(
 			at{4, arrive(2, 3, 1_000_000)}, at{5, PartClaimed{key(3)}})},
 		{"and when it waited meanwhile", fixed(), forwarded(
-			at{3, arrive(2, 3, 1_000_000)}, at{3, PartFailed{key(1)}}, at{4, PartFailed{key(2)}})},
+			at{3, arrive(2, 3, 1_000_000)}, at{3, PartFailed{Key: key(1)}}, at{4, PartFailed{Key: key(2)}})},
 		{"the client is away and comes", fixed(), []at{
 			{0, arrive(1, 1, 1_000_000)}, {60, ClientOnline{7}}, {61, OpenSigned{first}},
 			{61, usable(first, 7)}}},
@@ -132,9 +132,9 @@ func TestStories(t *testing.T) {
 			at{300, arrive(2, 3, 1_000_000)})},
 		{"the payment was a probe", fixed(), owed(at{9, arrive(2, 3, 1_000_000)})},
 		{"the client fails one part and claims the other", fixed(), forwarded(
-			at{3, PartFailed{key(2)}}, at{3, PartClaimed{key(1)}})},
+			at{3, PartFailed{Key: key(2)}}, at{3, PartClaimed{key(1)}})},
 		{"the client claims only what bears no fee", fixed(), forwarded(
-			at{3, PartClaimed{key(2)}}, at{3, PartFailed{key(1)}}, at{9, arrive(2, 3, 1_000_000)})},
+			at{3, PartClaimed{key(2)}}, at{3, PartFailed{Key: key(1)}}, at{9, arrive(2, 3, 1_000_000)})},
 		{"the client reconnected before it claimed: waived", fixed(), owed(
 			at{4, ClientGone{}}, at{5, usable(first, 8)}, at{9, arrive(2, 3, 1_000_000)},
 			at{9, PartClaimed{key(3)}})},
@@ -235,6 +235,10 @@ func restarts() []story {
 		{"restart when owed: the first connection may skim", fixed(), opened(
 			at{2, OpenSigned{first}}, at{91, Tick{}}, at{95, outstanding(live(first))},
 			at{96, usable(first, 1)}, at{97, arrive(2, 3, 1_000_000)})},
+		{"restart when owed, the client has not seen the try: the fee can be taken", fixed(),
+			forwarded(at{3, PartFailed{key(1), true}}, at{3, PartFailed{key(2), true}},
+				at{5, outstanding(live(first))}, at{6, usable(first, 1)},
+				at{7, arrive(2, 3, 1_000_000)})},
 		{"restart when owed after a try: the fee cannot be taken", fixed(), owed(
 			at{5, outstanding(live(first))}, at{6, usable(first, 1)},
 			at{7, arrive(2, 3, 1_000_000)})},

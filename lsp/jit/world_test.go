@@ -110,6 +110,9 @@ func say(v any) string {
 	case PartClaimed:
 		return fmt.Sprintf("claimed %d", v.Key.Index)
 	case PartFailed:
+		if v.Ours {
+			return fmt.Sprintf("failed %d by ourselves", v.Key.Index)
+		}
 		return fmt.Sprintf("failed %d", v.Key.Index)
 	case PartGone:
 		return fmt.Sprintf("off the channel %d", v.Key.Index)

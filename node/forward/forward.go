@@ -277,6 +277,24 @@ func (e *Engine) Forwarded(key models.CircuitKey) bool {
 	return e.swtch.CircuitLookup().LookupCircuit(key) != nil
 }
 
+// TakeBack reports whether a forward that was decided never left: the node died
+// before the HTLC was in a commitment of the next channel. lnd would fail such an HTLC
+// when its link replays it, because its circuit is half open; without the circuit it
+// is offered anew. It is for the start, before there are links.
+func (e *Engine) TakeBack(key models.CircuitKey) (bool, error) {
+	circuit := e.swtch.CircuitLookup().LookupCircuit(key)
+	switch {
+	case circuit == nil:
+		return true, nil
+	case circuit.HasKeystone():
+		return false, nil
+	}
+	if err := e.swtch.CircuitModifier().DeleteCircuits(key); err != nil {
+		return false, fmt.Errorf("forward: delete circuit of %v: %w", key, err)
+	}
+	return true, nil
+}
+
 // Live reports whether the channel has a link: its peer is connected and the
 // channel's state is known on both sides. It counts for HTLCs that come in over it,
 // because the switch fails a forward whose incoming link is down.

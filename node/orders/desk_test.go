@@ -188,6 +188,8 @@ func (w *world) Forwarded(k models.CircuitKey) bool {
 	return w.forwarded[k]
 }
 
+func (w *world) TakeBack(k models.CircuitKey) (bool, error) { return !w.Forwarded(k), nil }
+
 func (w *world) Live(lnwire.ShortChannelID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -71,7 +71,7 @@ func (d *Desk) forward(f forward) error {
 	err := d.ports.Switch.ResumeWith(circuit, f.amount, records)
 	if err != nil && !d.ports.Switch.Forwarded(circuit) {
 		// It is not held any more, nor under way: lnd has failed it by itself.
-		d.post(input{id: f.order, event: jit.PartFailed{Key: f.key}})
+		d.post(input{id: f.order, event: jit.PartFailed{Key: f.key, Ours: true}})
 	}
 	return err
 }

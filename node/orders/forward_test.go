@@ -64,3 +64,16 @@ func TestCrashBeforeTheForwardLeft(t *testing.T) {
 		w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
 	})
 }
+
+// TestOfferWhileStopping: an HTLC of an order is never passed on to the switch.
+func TestOfferWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.sell(1_000_000)
+		w.stop()
+		w.part(1, 1_000_000)
+		w.want()
+		w.start()
+	})
+}

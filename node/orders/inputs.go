@@ -36,13 +36,17 @@ func (d *Desk) Offer(p htlcswitch.InterceptedPacket) (taken bool) {
 	key := jit.CircuitKey{Chan: p.IncomingCircuit.ChanID, Index: p.IncomingCircuit.HtlcID}
 	if p.Deadline.IsRight() {
 		// Its channel is on chain: it can neither be forwarded nor failed any more.
-		return d.post(input{id: r.id, event: jit.PartGone{Key: key}})
+		d.post(input{id: r.id, event: jit.PartGone{Key: key}})
+		return true
 	}
-	return d.post(input{id: r.id, event: jit.PartArrived{Part: jit.Part{
+	// One that comes while the node stops is taken too: it is offered again after the
+	// start, and passing it on would tell the payer that there is no such peer.
+	d.post(input{id: r.id, event: jit.PartArrived{Part: jit.Part{
 		Key: key, Hash: p.Hash,
 		Amount: p.OutgoingAmount, IncomingAmount: p.IncomingAmount,
 		IncomingExpiry: p.IncomingExpiry, OutgoingExpiry: p.OutgoingExpiry,
 	}}})
+	return true
 }
 
 // ClientOnline tells that a peer is connected.
@@ -92,7 +96,9 @@ func (d *Desk) htlcEvent(ev any) {
 	case *htlcswitch.ForwardingFailEvent:
 		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event { return jit.PartFailed{Key: k} })
 	case *htlcswitch.LinkFailEvent:
-		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event { return jit.PartFailed{Key: k} })
+		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event {
+			return jit.PartFailed{Key: k, Ours: true}
+		})
 	case *htlcswitch.FinalHtlcEvent:
 		d.part(ev.CircuitKey, func(k jit.CircuitKey) jit.Event { return jit.PartGone{Key: k} })
 	}

@@ -72,6 +72,9 @@ type Switch interface {
 	Fail(models.CircuitKey, lnwire.FailureMessage) error
 	// Forwarded reports whether the HTLC's circuit is in the switch.
 	Forwarded(models.CircuitKey) bool
+	// TakeBack reports whether a forward that was decided never left, and sees to
+	// it that the HTLC is offered again. It is for the start.
+	TakeBack(models.CircuitKey) (bool, error)
 	// Live reports whether HTLCs that came over the channel can leave. If not, a
 	// ChannelUsable of that channel follows when they can.
 	Live(incoming lnwire.ShortChannelID) bool

@@ -66,7 +66,11 @@ func (d *Desk) Resume(height uint32) error {
 		if final(e.order.State) && len(partKeys(e.order)) == 0 {
 			continue
 		}
-		d.post(input{id: e.order.ID, event: d.found(e.rec, height, fundings, incoming)})
+		ev := d.found(e.rec, height, fundings, incoming)
+		if err := d.unsent(e.order, &ev); err != nil {
+			return err
+		}
+		d.post(input{id: e.order.ID, event: ev})
 	}
 	return d.drain()
 }
@@ -84,21 +88,37 @@ func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 			ev.Outstanding = append(ev.Outstanding, key)
 		}
 	}
-	known := false
-	if r.Hash != nil {
-		_, known = d.ports.Facts.Preimage(*r.Hash)
+	if r.Hash == nil {
+		return ev
 	}
-	for _, a := range r.Order.Answered {
-		circuit := models.CircuitKey{ChanID: a.Key.Chan, HtlcID: a.Key.Index}
-		switch {
-		case !a.Forwarded() || a.Resolved:
-		case known:
-			ev.Claimed = append(ev.Claimed, a.Key)
-		case incoming[circuit] && !d.ports.Switch.Forwarded(circuit):
-			ev.Unsent = append(ev.Unsent, a.Key)
+	if _, known := d.ports.Facts.Preimage(*r.Hash); known {
+		for _, a := range r.Order.Answered {
+			if a.Forwarded() && !a.Resolved {
+				ev.Claimed = append(ev.Claimed, a.Key)
+			}
 		}
 	}
 	return ev
+}
+
+// unsent adds the forwards of which nothing has left.
+func (d *Desk) unsent(o jit.Order, ev *jit.Restarted) error {
+	for _, a := range o.Answered {
+		if !a.Forwarded() || a.Resolved || slices.Contains(ev.Claimed, a.Key) ||
+			!slices.Contains(ev.Outstanding, a.Key) {
+			continue
+		}
+		back, err := d.ports.Switch.TakeBack(models.CircuitKey{
+			ChanID: a.Key.Chan, HtlcID: a.Key.Index,
+		})
+		if err != nil {
+			return fmt.Errorf("orders: take back forward: %w", err)
+		}
+		if back {
+			ev.Unsent = append(ev.Unsent, a.Key)
+		}
+	}
+	return nil
 }
 
 // write puts the orders that changed on disk, in one transaction.
