@@ -32,6 +32,7 @@ type ldkMarket struct {
 	bitcoind *regtest.Bitcoind // which LDK follows the chain of
 	dir      string
 	bad      *culprit
+	payerBad *culprit
 }
 
 // culprit is what the LSP does wrong at the moment; nil members are no wrong.
@@ -59,15 +60,19 @@ func newLDKMarket(t testing.TB, change func(*node.Options)) *ldkMarket {
 		}
 		t.Skip(err)
 	}
-	m := &ldkMarket{dir: t.TempDir(), bad: &culprit{}}
-	m.market = newMarket(t, marketPlan{coins: 30, seller: func(o *node.Options) {
-		if change != nil {
-			change(o)
-		}
-		o.SetMischief(node.Mischief{
-			Switch: m.bad.held, Open: m.bad.opening, Wire: m.bad.message, Features: m.bad.offer,
-		})
-	}})
+	m := &ldkMarket{dir: t.TempDir(), bad: &culprit{}, payerBad: &culprit{}}
+	m.market = newMarket(t, marketPlan{
+		coins: 30,
+		seller: func(o *node.Options) {
+			if change != nil {
+				change(o)
+			}
+			o.SetMischief(node.Mischief{
+				Switch: m.bad.held, Open: m.bad.opening, Wire: m.bad.message, Features: m.bad.offer,
+			})
+		},
+		payer: func(o *node.Options) { o.SetMischief(node.Mischief{Wire: m.payerBad.message}) },
+	})
 	ctx, cancel := m.Context()
 	defer cancel()
 	m.bitcoind, err = regtest.StartBitcoind(ctx, regtest.Bitcoind{

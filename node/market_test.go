@@ -40,6 +40,7 @@ type member struct {
 // marketPlan says what a test wants other than usual.
 type marketPlan struct {
 	seller   func(*node.Options)
+	payer    func(*node.Options)
 	coins    int              // of 5,000,000 sat in the LSP's wallet; 0: 12
 	channels []btcutil.Amount // from payer to LSP; nil: one of 4,000,000 sat
 }
@@ -58,7 +59,7 @@ func newMarket(t testing.TB, plan marketPlan) *market {
 			plan.seller(o)
 		}
 	})
-	m.payer = m.node("payer", nil)
+	m.payer = m.node("payer", plan.payer)
 	if plan.coins == 0 {
 		plan.coins = 12
 	}
