@@ -101,7 +101,8 @@ func (n *Node) paymentUpdate(p pay.Payment) {
 // knows it by, and what the peer charges.
 func (n *Node) hint(ch *channeldb.OpenChannel) (pay.PrivateChannel, bool) {
 	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
-	if ch.ChannelFlags&lnwire.FFAnnounceChannel != 0 || !n.active(ch.FundingOutpoint) {
+	if ch.ChannelFlags&lnwire.FFAnnounceChannel != 0 ||
+		ch.ChanStatus() != channeldb.ChanStatusDefault {
 		return pay.PrivateChannel{}, false
 	}
 	update, err := n.links.PeerPolicy(id)
@@ -124,6 +125,7 @@ func (n *Node) hint(ch *channeldb.OpenChannel) (pay.PrivateChannel, bool) {
 			FeeProportionalMillionths: update.FeeRate, CLTVExpiryDelta: update.TimeLockDelta,
 		},
 		Receivable: remote - min(remote, reserve),
+		Away:       !n.active(ch.FundingOutpoint),
 	}, true
 }
 

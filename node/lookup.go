@@ -11,6 +11,7 @@ import (
 	"github.com/lightningnetwork/lnd/lntypes"
 
 	"github.com/inletlsp/inlet/node/pay"
+	"github.com/inletlsp/inlet/node/store"
 	"github.com/inletlsp/inlet/wallet"
 )
 
@@ -112,3 +113,7 @@ func (n *Node) committedBalance() (wallet.Balance, error) {
 	}
 	return n.wallet.Balance()
 }
+
+// Stats count what the node has made durable since it was made: each commit is one
+// wait for the disk, shared by the writes that came together.
+func (n *Node) Stats() store.Stats { return n.store.Stats() }

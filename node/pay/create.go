@@ -179,14 +179,17 @@ func (i *Invoices) hints(req InvoiceRequest) [][]zpay32.HopHint {
 	return pickHints(i.opts.Hints.PrivateChannels(), req.Amount, req.NoMPP)
 }
 
-// pickHints chooses the private channels to name: those that can receive most, until they could
-// carry the amount hintRoom times. When the payer may not split, a channel that is too small by
+// pickHints chooses the private channels to name: usable ones first, then those that can receive
+// most, until they could carry the amount hintRoom times. When the payer may not split, a channel that is too small by
 // itself is of no use.
 func pickHints(chans []PrivateChannel, amount lnwire.MilliSatoshi,
 	noMPP bool) [][]zpay32.HopHint {
 
 	chans = slices.Clone(chans)
 	slices.SortStableFunc(chans, func(a, b PrivateChannel) int {
+		if a.Away != b.Away {
+			return cmp.Compare(away(a), away(b))
+		}
 		return cmp.Compare(b.Receivable, a.Receivable)
 	})
 	var (
@@ -195,12 +198,21 @@ func pickHints(chans []PrivateChannel, amount lnwire.MilliSatoshi,
 	)
 	for _, c := range chans {
 		enough := amount != 0 && room >= hintRoom*amount
-		tooSmall := c.Receivable == 0 || (noMPP && c.Receivable < amount)
-		if enough || tooSmall || len(picked) == maxHints {
+		if enough || len(picked) == maxHints {
 			break
+		}
+		if c.Receivable == 0 || (noMPP && c.Receivable < amount) {
+			continue
 		}
 		picked = append(picked, []zpay32.HopHint{c.Hop})
 		room += c.Receivable
 	}
 	return picked
+}
+
+func away(c PrivateChannel) int {
+	if c.Away {
+		return 1
+	}
+	return 0
 }

@@ -173,4 +173,13 @@ func TestPickHints(t *testing.T) {
 		require.Equal(t, c.want, got, c.name)
 	}
 	require.EqualValues(t, 1000, chans[1].Receivable, "the list is left as it is")
+
+	chans[7].Away, chans[6].Away = true, true
+	for amount, want := range map[lnwire.MilliSatoshi]uint64{1000: 5, 1_000_000: 5} {
+		got := pickHints(chans, amount, false)
+		require.Equal(t, want, got[0][0].ChannelID, "a usable channel goes first")
+	}
+	got := pickHints(chans, 7000, true)
+	require.Len(t, got, 1, "with no other, the one whose peer is away")
+	require.EqualValues(t, 7, got[0][0].ChannelID)
 }

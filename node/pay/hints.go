@@ -13,10 +13,14 @@ type PrivateChannel struct {
 
 	// Receivable is how much the peer can still send to us.
 	Receivable lnwire.MilliSatoshi
+
+	// Away says that the channel is not usable at this moment, for instance because we were just
+	// started. An invoice lives longer than that: with no other channel it names this one.
+	Away bool
 }
 
-// Hinter names the private channels by which we can be paid: usable ones only, whose peer has sent
-// us its channel_update. It is asked for every invoice, so it must answer from memory.
+// Hinter names the private channels by which we can be paid, whose peer has sent us its
+// channel_update. It is asked for every invoice.
 type Hinter interface {
 	PrivateChannels() []PrivateChannel
 }
