@@ -3,12 +3,14 @@ package node_test
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/nodetest/ldk"
+	"github.com/inletlsp/inlet/node/pay"
 )
 
 // opened pays for a channel whose opening is not as usual. A reason is what LDK must
@@ -22,7 +24,7 @@ func (m *ldkMarket) opened(t *testing.T, change func(*culprit), reason string) *
 		wantPaid(t, p, client, 48_000_000)
 		return client
 	}
-	if p.Status == "succeeded" {
+	if p.Status == pay.Succeeded {
 		t.Error("the payment arrived")
 	}
 	if !client.Logged(reason) {
@@ -145,7 +147,11 @@ func TestLDKLimits(t *testing.T) {
 				}
 			}
 		})
-		m.wantRefused(client.JIT(50_000_000), 0, "temporary_channel_failure")
+		invoice := client.JIT(50_000_000)
+		out := <-m.paying(m.payer, pay.PayRequest{Invoice: invoice, Timeout: time.Second})
+		if must(t, out.err); out.payment.Status == pay.Succeeded {
+			t.Error("the signature of another commitment was taken")
+		}
 		if !accepted.Load() {
 			t.Error("LDK does not accept a to_self_delay of 2016")
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/graph/db/models"
@@ -62,7 +63,7 @@ func newLDKMarket(t testing.TB, change func(*node.Options)) *ldkMarket {
 	}
 	m := &ldkMarket{dir: t.TempDir(), bad: &culprit{}, payerBad: &culprit{}}
 	m.market = newMarket(t, marketPlan{
-		coins: 30,
+		coins: 30, channels: []btcutil.Amount{3_000_000, 3_000_000},
 		seller: func(o *node.Options) {
 			if change != nil {
 				change(o)
