@@ -52,10 +52,44 @@ func (p *parked) take(live func(lnwire.ShortChannelID) bool) []forward {
 	return ready
 }
 
+// replays are the parts of before the start that their links have not offered again.
+// The switch holds them only from then on.
+type replays struct {
+	mu   sync.Mutex
+	keys map[jit.CircuitKey]struct{} // guarded by mu
+}
+
+func (r *replays) expect(keys []jit.CircuitKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil {
+		r.keys = map[jit.CircuitKey]struct{}{}
+	}
+	for _, key := range keys {
+		r.keys[key] = struct{}{}
+	}
+}
+
+func (r *replays) came(key jit.CircuitKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.keys, key)
+}
+
+func (r *replays) expects(key jit.CircuitKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, yes := r.keys[key]
+	return yes
+}
+
 // forward sends a part on, as soon as the payer's link is there. The channel is
 // paid for by then: a part that the switch fails because the payer is away for a
 // moment would leave us with the channel and without the fee.
 func (d *Desk) forward(f forward) error {
+	if d.replays.expects(f.key) {
+		return nil // the order answers it again when it is offered
+	}
 	if !d.ports.Switch.Live(f.key.Chan) {
 		d.parked.add(f)
 		d.cfg.Log.Info("the payer's channel is down, the forward waits for it",

@@ -65,6 +65,30 @@ func TestCrashBeforeTheForwardLeft(t *testing.T) {
 	})
 }
 
+// TestClientBackBeforeThePayer: after a restart the channel can be used before the
+// payer's link has offered the part again. Nothing is held in the switch yet, and that
+// is no failure of the part.
+func TestClientBackBeforeThePayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		w.want("open for 980000 msat in 1 parts, attempt 1")
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.stop()
+
+		w.fundings["o1"] = jit.Funding{Point: funding}
+		w.start()
+		w.desk.ClientOnline(client, 1)
+		w.usable(1)
+		w.want("alias " + jitScid.String())
+		w.part(1, 1_000_000)
+		w.want("forward 1: 980000 msat, extra_fee 0000000000004e20")
+	})
+}
+
 // TestOfferWhileStopping: an HTLC of an order is never passed on to the switch.
 func TestOfferWhileStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

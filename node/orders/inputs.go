@@ -34,6 +34,7 @@ func (d *Desk) Offer(p htlcswitch.InterceptedPacket) (taken bool) {
 		return false
 	}
 	key := jit.CircuitKey{Chan: p.IncomingCircuit.ChanID, Index: p.IncomingCircuit.HtlcID}
+	d.replays.came(key)
 	if p.Deadline.IsRight() {
 		// Its channel is on chain: it can neither be forwarded nor failed any more.
 		d.post(input{id: r.id, event: jit.PartGone{Key: key}})

@@ -146,10 +146,11 @@ type Desk struct {
 	points map[wire.OutPoint]*entry
 	height uint32
 
-	routes routes
-	views  views
-	parked parked
-	wg     sync.WaitGroup
+	routes  routes
+	views   views
+	parked  parked
+	replays replays
+	wg      sync.WaitGroup
 }
 
 // New opens the orders' bucket and starts nothing.

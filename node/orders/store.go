@@ -67,6 +67,7 @@ func (d *Desk) Resume(height uint32) error {
 			continue
 		}
 		ev := d.found(e.rec, height, fundings, incoming)
+		d.replays.expect(ev.Outstanding)
 		if err := d.unsent(e.order, &ev); err != nil {
 			return err
 		}
