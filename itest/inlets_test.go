@@ -1,11 +1,10 @@
 package itest
 
 import (
-	"context"
 	"fmt"
-	"sync"
 	"testing"
-	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/nodetest/ldk"
@@ -47,6 +46,24 @@ func (n *inlet) settled(hash string) uint64 {
 		return false
 	})
 	return got
+}
+
+// active is how many of the node's channels can be used.
+func (n *inlet) active() int {
+	n.w.Helper()
+	ctx, cancel := n.ctx()
+	defer cancel()
+	list, err := n.Channels(ctx)
+	if err != nil {
+		n.w.Fatal(err)
+	}
+	count := 0
+	for _, c := range list.Channels {
+		if c.Active {
+			count++
+		}
+	}
+	return count
 }
 
 // mustPay pays an invoice from this node.
@@ -96,6 +113,30 @@ func TestInletBuys(t *testing.T) {
 		c := client.channel(h.lsp.id)
 		return c != nil && c.Confirmed && c.Active && c.Private && c.ZeroConf
 	})
+	t.Run("50 payments each way while blocks come", func(t *testing.T) {
+		h.busy(endOfLnd(h.payer), endOfInlet(client), endOfInlet(h.lsp), client.id)
+	})
+
+	t.Run("several parts", func(t *testing.T) {
+		client := h.inlet("client-mpp", onBitcoind)
+		inv := client.mustJIT(h.lsp, 60_000_000)
+		p := h.payer.mustPay(inv.Bolt11, func(r *routerrpc.SendPaymentRequest) {
+			r.MaxShardSizeMsat, r.MaxParts = 20_000_000, 4
+		})
+		if len(p.Htlcs) < 2 {
+			t.Errorf("lnd paid in %d parts, want at least 2", len(p.Htlcs))
+		}
+		h.paid(client.id, client.settled(inv.PaymentHash), 60_000_000, 2_000_000)
+	})
+
+	t.Run("variable amount", func(t *testing.T) {
+		client := h.inlet("client-variable", onBtcd)
+		inv := client.mustJIT(h.lsp, 0)
+		const size, ppm = 300_000_000, 10_000
+		h.payer.mustPay(inv.Bolt11, func(r *routerrpc.SendPaymentRequest) { r.AmtMsat = size })
+		fee := uint64(size * ppm / (1_000_000 + ppm)) // with the compatibility for LDK
+		h.paid(client.id, client.settled(inv.PaymentHash), size, fee)
+	})
 }
 
 // TestInletPays: an Inlet payer -> Inlet -> a real LDK client.
@@ -105,77 +146,49 @@ func TestInletPays(t *testing.T) {
 	h.lsp = w.inlet("lsp", onBtcd, sells()...)
 	payer := w.inlet("payer", onBitcoind)
 	h.lsp.fund(10_000_000, 3)
-	payer.fund(100_000_000, 1)
-	ctx, cancel := payer.ctx()
-	defer cancel()
-	if _, err := payer.OpenChannel(ctx, api.OpenRequest{
-		Peer: h.lsp.id + "@" + h.lsp.addr, CapacitySat: 16_000_000, PushMsat: 4_000_000_000,
-	}); err != nil {
-		t.Fatal(err)
+	payer.fund(10_000_000, 2)
+	for i := range 2 {
+		ctx, cancel := payer.ctx()
+		defer cancel()
+		if _, err := payer.OpenChannel(ctx, api.OpenRequest{
+			Peer: h.lsp.id + "@" + h.lsp.addr, CapacitySat: 1_000_000, PushMsat: 100_000_000,
+			Private: true,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.mine(6)
+		w.until("active channels", func() bool { return payer.active() == i+1 })
 	}
-	w.mine(6)
-	w.until("active channel", func() bool {
-		c := payer.channel(h.lsp.id)
-		return c != nil && c.Active
-	})
 	client := w.ldk("ldk", h.lsp, ldk.Trusted)
 	payer.mustPay(client.JIT(50_000_000))
 	h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 
-	t.Run("50 payments each way while blocks come", func(t *testing.T) { h.busy(payer, client) })
-}
-
-// busy makes 50 payments each way over the new channel while a block comes every two
-// seconds, and one right behind each fifth payment.
-func (h *house) busy(payer *inlet, client *ldk.Client) {
-	h.Helper()
-	payer.mustPay(client.Invoice(20_000_000)) // so that the client has something to send
-	client.Received()
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(2 * time.Second)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				h.mine(1)
-			case <-stop:
-				return
-			}
-		}
-	}()
-	defer func() { close(stop); <-done }()
-
-	var both sync.WaitGroup
-	both.Go(func() {
-		for i := range 50 {
-			if _, err := payer.tryPay(client.Invoice(100_000)); err != nil {
-				h.Errorf("payment %d to the client: %v", i, err)
-				return
-			}
-			if i%5 == 4 {
-				h.mine(1)
-			}
-		}
+	t.Run("50 payments each way while blocks come", func(t *testing.T) {
+		h.canSend(client)
+		h.busy(endOfInlet(payer), endOfLDK(client), endOfInlet(payer), client.ID)
 	})
-	both.Go(func() {
-		for i := range 50 {
-			inv, err := h.lsp.CreateInvoice(context.Background(),
-				api.InvoiceRequest{AmountMsat: api.SomeMsat(100_000)})
-			if err != nil {
-				h.Errorf("invoice %d: %v", i, err)
-				return
-			}
-			if err := client.Pay(inv.Bolt11); err != nil {
-				h.Errorf("payment %d from the client: %v", i, err)
-				return
-			}
-			h.lsp.settled(inv.PaymentHash)
+
+	t.Run("variable amount", func(t *testing.T) {
+		client := w.ldk("ldk-variable", h.lsp, ldk.Trusted)
+		const size, ppm = 300_000_000, 10_000
+		ctx, cancel := payer.ctx()
+		defer cancel()
+		p, err := payer.Pay(ctx, api.PayRequest{
+			Bolt11: client.JIT(0), AmountMsat: api.SomeMsat(size),
+		})
+		if err != nil || p.Status != api.PaymentSettled {
+			t.Fatalf("payment: %+v, %v", p, err)
 		}
+		h.paid(client.ID, client.Received(), size, uint64(size*ppm/(1_000_000+ppm)))
 	})
-	both.Wait()
-	if c := h.lsp.channel(client.ID); c == nil || !c.Active || c.State != api.ChannelOpen {
-		h.Errorf("afterwards the channel is %+v", c)
-	}
+
+	t.Run("several parts", func(t *testing.T) {
+		client := w.ldk("ldk-mpp", h.lsp, ldk.Trusted)
+		const size = 1_000_000_000 // more than one channel can send
+		p := payer.mustPay(client.JIT(size))
+		if p.Parts < 2 {
+			t.Errorf("Inlet paid in %d parts, want at least 2", p.Parts)
+		}
+		h.paid(client.ID, client.Received(), size, size/100)
+	})
 }
