@@ -2,7 +2,10 @@ package node
 
 import (
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/node/pay"
 )
 
 // RegisterAlias gives a channel one more alias, as an order does.
@@ -17,4 +20,10 @@ func (n *Node) AliasesOf(point wire.OutPoint) ([]lnwire.ShortChannelID, error) {
 		return nil, err
 	}
 	return n.aliases.GetAliases(ch.ShortChannelID), nil
+}
+
+// PaymentParts lists the attempts of a payment.
+func (n *Node) PaymentParts(hash lntypes.Hash) ([]pay.Part, error) {
+	p, err := n.payments.Lookup(hash)
+	return p.Parts, err
 }

@@ -86,6 +86,12 @@ func TestPayerFlapsAtAutoFail(t *testing.T) {
 	if code := m.order(inv).Failure; code != nil {
 		t.Errorf("the order has failed: %+v", code)
 	}
+	// A payer that was told of a failure tries again, and its payment goes on.
+	parts, err := m.payer.PaymentParts(inv.Invoice.Hash)
+	must(t, err)
+	if len(parts) != 1 || parts[0].Status != pay.InFlight {
+		t.Errorf("the payer has %d parts, want one in flight: %+v", len(parts), parts)
+	}
 }
 
 // holds waits until an HTLC is in the client's commitment.
