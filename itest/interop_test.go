@@ -113,7 +113,7 @@ func TestLDKLines(t *testing.T) {
 		}
 	})
 
-	t.Run("client killed after channel_ready", func(t *testing.T) {
+	t.Run("client killed after the payment", func(t *testing.T) {
 		client := h.ldk("ldk-killed", h.lsp, ldk.Trusted)
 		h.payer.mustPay(client.JIT(50_000_000), nil)
 		h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
