@@ -1,6 +1,9 @@
 package node
 
 import (
+	"errors"
+
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -31,4 +34,22 @@ func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
 	}
+}
+
+// Say sends a peer any message.
+func (n *Node) Say(to *btcec.PublicKey, m lnwire.Message) error {
+	c, ok := n.peers.Get([33]byte(to.SerializeCompressed()))
+	if !ok {
+		return errors.New("not connected")
+	}
+	return c.SendMessage(true, m)
+}
+
+// ConnOf is the connection with a peer, 0 for none.
+func (n *Node) ConnOf(of *btcec.PublicKey) uint64 {
+	c, ok := n.peers.Get([33]byte(of.SerializeCompressed()))
+	if !ok {
+		return 0
+	}
+	return c.ID()
 }

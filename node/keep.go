@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -145,9 +146,26 @@ func (n *Node) features([33]byte) *lnwire.RawFeatureVector {
 // with the peer; lnd's link ends then, and takes up the channel on reconnect.
 func (n *Node) peerError(p connPeer, m *lnwire.Error) {
 	n.factory.Handle(p, m)
-	if link, _, ok := n.links.Find(m.ChanID); ok {
-		link.HandleChannelUpdate(m)
+	if m.ChanID != lnwire.ConnectionWideID {
+		if link, _, ok := n.links.Find(m.ChanID); ok {
+			link.HandleChannelUpdate(m)
+		}
+		return
 	}
+	// BOLT 1: "if `channel_id` is all 0, then it MUST fail all channels with the sending
+	// node". As in lnd a failed link waits for the next connection; on chain the peer
+	// itself knows better than we whether it must go there.
+	chans, err := n.channels.ChannelStateDB().FetchOpenChannels(p.IdentityKey())
+	if err != nil {
+		n.log.Debug("no channels for the peer's error", "peer", peerKey(p.PubKey()), "err", err)
+	}
+	for _, ch := range chans {
+		id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
+		if link, _, ok := n.links.Find(id); ok {
+			link.HandleChannelUpdate(m)
+		}
+	}
+	p.Disconnect(errors.New("node: the peer sent an error for all channels"))
 }
 
 // acceptor decides about channels that peers open to us.

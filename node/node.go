@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -206,6 +207,9 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	}
 	run("settled invoices", n.routineSettled)
 	stopOrders := run("orders", n.orders.Run)
+	if _, err := n.payments.Prune(time.Time{}); err != nil {
+		return err
+	}
 	run("payments", n.payments.Run)
 	down.add("links", func() error { n.links.Stop(); return nil })
 	down.add("LSPS calls", func() error { n.lsps.wg.Wait(); return nil })

@@ -117,6 +117,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: "inlet is a Lightning node with an LSP (bLIP-52) inside.\n\n" +
 			"inlet create makes the wallet, inlet run starts the node; the other commands talk\n" +
 			"to the running node. inlet demo shows a sale from end to end on a private chain.",
+		Version:       buildVersion().Version,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},

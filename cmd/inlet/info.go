@@ -100,7 +100,11 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// buildVersion is what the Go tool has stamped into the program.
+// version is set by the linker (-X main.version); the Makefile takes it from git.
+var version string
+
+// buildVersion is what the linker was told, or what the Go tool has stamped into the
+// program.
 func buildVersion() versionAnswer {
 	v := versionAnswer{Version: "dev"}
 	build, ok := debug.ReadBuildInfo()
@@ -114,6 +118,9 @@ func buildVersion() versionAnswer {
 		if setting.Key == "vcs.revision" {
 			v.Commit = setting.Value
 		}
+	}
+	if version != "" {
+		v.Version = version
 	}
 	return v
 }
