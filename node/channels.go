@@ -211,8 +211,8 @@ func fundingSeen(ch *channeldb.OpenChannel) bool {
 	return !ch.IsPending && (!ch.IsZeroConf() || ch.ZeroConfConfirmed())
 }
 
-// fundingOut says that an unconfirmed funding transaction is ours and was given to
-// the network: then it can be given again together with the commitment.
+// fundingOut says that a funding transaction is ours and confirmed, or was given to the
+// network: then it can be given again together with the commitment.
 func (n *Node) fundingOut(ch *channeldb.OpenChannel) bool {
 	if !ch.IsInitiator || n.factory == nil {
 		return false
@@ -222,10 +222,13 @@ func (n *Node) fundingOut(ch *channeldb.OpenChannel) bool {
 		return false
 	}
 	for _, f := range list {
-		if f.Point == ch.FundingOutpoint {
-			return f.State == chanfactory.Released && f.Tx != nil &&
-				n.source.Broadcast(f.Tx, "funding") == nil
+		if f.Point != ch.FundingOutpoint {
+			continue
 		}
+		// Confirmed: the channel's own record follows when its link comes to it, which it
+		// does not while the peer leaves a commitment unanswered.
+		return f.State == chanfactory.Settled || f.State == chanfactory.Released &&
+			f.Tx != nil && n.source.Broadcast(f.Tx, "funding") == nil
 	}
 	return false
 }
