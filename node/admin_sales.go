@@ -250,7 +250,9 @@ func (a admin) JITInvoice(ctx context.Context, r api.JITRequest) (*api.JITInvoic
 		return nil, invalid("without an amount the fee depends on what is paid",
 			"leave max_fee_msat out, or give amount_msat")
 	}
-	req := JITInvoiceRequest{LSP: key, Addr: addr, Description: r.Description}
+	req := JITInvoiceRequest{
+		LSP: key, Addr: addr, Description: r.Description, ClientTrustsLSP: r.ClientTrustsLSP,
+	}
 	if r.AmountMsat != nil {
 		req.Amount = lnwire.MilliSatoshi(*r.AmountMsat)
 	}

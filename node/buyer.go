@@ -93,6 +93,7 @@ type jitRequest struct {
 	amount      lnwire.MilliSatoshi // 0: variable
 	maxFee      *lnwire.MilliSatoshi
 	description string
+	trust       bool // an LSP may broadcast the funding after the claim
 }
 
 // buy buys a channel and makes the invoice that pays for it.
@@ -111,9 +112,9 @@ func (b *buyer) buy(ctx context.Context, r jitRequest) (pay.Invoice, lsp.Bought,
 	if err != nil {
 		return fail(err)
 	}
-	want := lsp.Want{PaymentSize: r.amount}
+	want := lsp.Want{PaymentSize: r.amount, ClientTrustsLSP: r.trust}
 	if r.maxFee != nil {
-		want.MaxFee = *r.maxFee
+		want.MaxFee = max(*r.maxFee, 1) // 0 is no limit there, and none to pay here
 	}
 	item, _, err := lsp.Choose(b.n.clock.Now(), menu, want)
 	if err != nil {

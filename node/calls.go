@@ -23,6 +23,9 @@ type JITInvoiceRequest struct {
 	// MaxFee refuses an LSP that asks for more; nil is no limit.
 	MaxFee      *lnwire.MilliSatoshi
 	Description string
+	// ClientTrustsLSP takes an LSP that broadcasts the funding only after it has the
+	// preimage (bLIP-52, client_trusts_lsp). Until then it could keep the payment.
+	ClientTrustsLSP bool
 }
 
 // JITInvoice is an invoice whose payment opens a channel.
@@ -42,7 +45,7 @@ func (n *Node) JITInvoice(ctx context.Context, r JITInvoiceRequest) (JITInvoice,
 	}
 	inv, bought, err := n.buyer.buy(ctx, jitRequest{
 		lspKey: r.LSP, lspAddr: r.Addr, amount: r.Amount, maxFee: r.MaxFee,
-		description: r.Description,
+		description: r.Description, trust: r.ClientTrustsLSP,
 	})
 	if err != nil {
 		return JITInvoice{}, err

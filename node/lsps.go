@@ -251,8 +251,14 @@ func (n *Node) capacity(room chanfactory.Room, anchors bool) btcutil.Amount {
 	needed := chanfactory.Capacity(room, rate, anchors, chanfactory.Reserve{})
 	payment := room.Forward.ToSatoshis()
 	extra := payment * btcutil.Amount(n.opts.LSP.OverprovisionPPM) / 1_000_000
-	return max(needed+extra, minChannelCapacity)
+	// The cap takes from the room for later payments only: a payment that does not fit
+	// is the opener's to refuse.
+	return max(min(needed+extra, maxChannelCapacity), needed, minChannelCapacity)
 }
+
+// maxChannelCapacity is the largest channel without option_support_large_channel,
+// which LDK clients don't offer: BOLT 2 has it under 2^24 sat.
+const maxChannelCapacity btcutil.Amount = 1<<24 - 1
 
 // minChannelCapacity is the smallest channel that other nodes accept by default.
 const minChannelCapacity btcutil.Amount = 20_000
@@ -264,12 +270,18 @@ type orderAliases struct{ n *Node }
 // of an alias that is there, and reports an error when the link is down although it
 // has stored the alias: so look before and after.
 func (a orderAliases) Register(alias lnwire.ShortChannelID, point wire.OutPoint) error {
-	if _, err := a.n.aliases.FindBaseSCID(alias); err == nil {
-		return nil
-	}
 	ch, err := a.n.channels.ChannelStateDB().FetchChannel(point)
 	if err != nil {
 		return fmt.Errorf("node: load channel %v: %w", point, err)
+	}
+	base, err := a.n.aliases.FindBaseSCID(alias)
+	switch {
+	case err == nil && base == ch.ShortChannelID:
+		return nil
+	case err == nil:
+		// It led to a channel of this order that was dropped unfunded. The error is about
+		// that channel's link, which is gone.
+		_ = a.n.aliases.DeleteLocalAlias(alias, base)
 	}
 	// gossip=true keeps the alias of a private channel over restarts.
 	err = a.n.aliases.AddLocalAlias(alias, ch.ShortChannelID, true, true)

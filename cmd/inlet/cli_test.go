@@ -156,8 +156,8 @@ func TestGuardsReachTheNode(t *testing.T) {
 			Peer: "a", CapacitySat: 9, PushMsat: 5, Private: true, ZeroConf: true,
 		}},
 		{"invoices create", api.InvoiceRequest{ExpirySeconds: 3600}},
-		{"jit invoice --lsp a --max-fee-msat 4 --description d", api.JITRequest{
-			LSP: "a", MaxFeeMsat: api.SomeMsat(4), Description: "d",
+		{"jit invoice --lsp a --max-fee-msat 4 --description d --client-trusts-lsp", api.JITRequest{
+			LSP: "a", MaxFeeMsat: api.SomeMsat(4), Description: "d", ClientTrustsLSP: true,
 		}},
 		{"peers disconnect " + peerKey + "@h:1", api.DisconnectRequest{NodeID: peerKey}},
 		{"lsp orders --client c --limit 5 --offset 6", api.OrdersRequest{

@@ -88,6 +88,10 @@ type JITRequest struct {
 	// a variable amount it bounds the minimum fee of the offer.
 	MaxFeeMsat  *Msat  `json:"max_fee_msat,omitempty"`
 	Description string `json:"description,omitempty"`
+
+	// ClientTrustsLSP takes an LSP that broadcasts the funding only after it has the preimage. Until
+	// then it could keep the payment.
+	ClientTrustsLSP bool `json:"client_trusts_lsp,omitempty"`
 }
 
 // JITInvoice is the answer of /v1/jit/invoice.

@@ -23,6 +23,7 @@ import (
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
@@ -169,7 +170,7 @@ func (w *world) ResumeWith(k models.CircuitKey, amount lnwire.MilliSatoshi,
 	w.mu.Lock()
 	w.forwarded[k] = true
 	w.mu.Unlock()
-	if raw, ok := records[extraFeeType]; ok {
+	if raw, ok := records[lsp.ExtraFeeType]; ok {
 		w.note("forward %d: %d msat, extra_fee %x", k.HtlcID, amount, raw)
 	} else {
 		w.note("forward %d: %d msat", k.HtlcID, amount)

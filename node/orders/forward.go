@@ -10,10 +10,6 @@ import (
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
-// extraFeeType is the record of update_add_htlc by which bLIP-25 says how much of
-// the onion's amount is withheld.
-const extraFeeType = 65537
-
 // forward is a part on its way to the client, with what is taken from it.
 type forward struct {
 	order       string
@@ -100,7 +96,7 @@ func (d *Desk) forward(f forward) error {
 	circuit := models.CircuitKey{ChanID: f.key.Chan, HtlcID: f.key.Index}
 	var records lnwire.CustomRecords
 	if f.fee > 0 {
-		records = lnwire.CustomRecords{extraFeeType: lsp.AppendExtraFee(nil, f.fee)}
+		records = lnwire.CustomRecords{lsp.ExtraFeeType: lsp.AppendExtraFee(nil, f.fee)}
 	}
 	err := d.ports.Switch.ResumeWith(circuit, f.amount, records)
 	if err != nil && !d.ports.Switch.Forwarded(circuit) {
