@@ -103,8 +103,8 @@ func (m *ldkMarket) mine(blocks int, client *ldk.Client) {
 	m.Mine(blocks)
 	height, err := m.Chain.Height()
 	must(m.t, err)
-	m.soon(waitLink, func(context.Context) bool { return client.Height() >= uint32(height) })
-	m.reach(uint32(height), m.seller, m.payer)
+	m.soon(waitLink, func(context.Context) bool { return client.Height() >= height })
+	m.reach(height, m.seller, m.payer)
 }
 
 // attempt pays and returns how it ended, after one attempt and maybe more.

@@ -56,7 +56,7 @@ func (m *market) mineUntilPaid(out <-chan paid, blocks int) paid {
 		m.Mine(1)
 		height, err := m.Chain.Height()
 		must(m.t, err)
-		m.reach(uint32(height), m.seller, m.payer)
+		m.reach(height, m.seller, m.payer)
 	}
 	return <-out
 }
