@@ -51,7 +51,7 @@ test: unit interop
 
 # Tests of the module itself; those of chain run against both backends, some of node sell to LDK.
 unit: build ldkclient $(BITCOIND)
-	$(PROGRAMS) $(GO) test -timeout 10m $(TESTFLAGS) ./...
+	$(PROGRAMS) $(GO) test -timeout 20m $(TESTFLAGS) ./...
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
 # notice that one of the programs is another.

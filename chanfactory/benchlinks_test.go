@@ -63,11 +63,16 @@ func newFakeLinks(signer input.Signer) *fakeLinks {
 	}
 }
 
-func (l *fakeLinks) Ready(_ chanfactory.Peer, ch *channeldb.OpenChannel,
+func (l *fakeLinks) Ready(p chanfactory.Peer, ch *channeldb.OpenChannel,
 	m *lnwire.ChannelReady) error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case <-p.QuitSignal(): // clear may have been here
+		return errNoLink
+	default:
+	}
 	if l.refuse {
 		return errNoLink
 	}

@@ -69,16 +69,26 @@ func TestConnectionLost(t *testing.T) {
 				continue
 			}
 			require.Equal(t, chanfactory.Withheld, us.state(tag))
-			chans, err := them.channels.FetchAllChannels()
-			require.NoError(t, err)
 			require.NoError(t, us.Drop(t.Context(), point, "enough"))
-			for range chans {
-				await[chanfactory.Dropped](them)
-			}
+			them.awaitNoChannel()
 			l.cut()
 		})
 	}
 	us.t, them.t = t, t
+}
+
+// awaitNoChannel waits until everything is dropped: one that is left would speak up on the
+// next connection.
+func (p *party) awaitNoChannel() {
+	p.t.Helper()
+	for {
+		chans, err := p.channels.FetchAllChannels()
+		require.NoError(p.t, err)
+		if len(chans) == 0 {
+			return
+		}
+		await[chanfactory.Dropped](p)
+	}
 }
 
 // A peer that stops answering loses the opening at the deadline, and is told.

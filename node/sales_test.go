@@ -24,7 +24,9 @@ func shortDelta(o *node.Options) {
 // takes any channel of the peer by lot; each payment must use the channel that it
 // pays for, or that stays empty and its fee is taken on another.
 func TestTenSalesToOneClient(t *testing.T) {
-	m := newMarket(t, marketPlan{})
+	m := newMarket(t, marketPlan{seller: func(o *node.Options) {
+		o.LSP.Limits.ClientPerSecond = 100 // each sale takes some 50 ms and two requests
+	}})
 	client := m.node("client", nil)
 	m.open(m.seller, client, 4_000_000)
 	const size = lnwire.MilliSatoshi(50_000_000)
