@@ -1,9 +1,12 @@
 package chanfactory
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/btcsuite/btcd/blockchain"
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -94,7 +97,7 @@ func (w confirmation) wait() (funding.ChannelEvent, error) {
 	ch, err := w.f.cfg.Channels.FetchChannel(w.point)
 	if err == nil {
 		// The opener may have funded something else than what was signed for.
-		if err := w.f.cfg.Wallet.ValidateChannel(ch, conf.Tx); err != nil {
+		if err := w.check(conf.Tx, ch.Capacity); err != nil {
 			return funding.BadFunding{
 				Reason: fmt.Sprintf("the funding transaction is wrong: %v", err),
 			}, nil
@@ -105,6 +108,26 @@ func (w confirmation) wait() (funding.ChannelEvent, error) {
 	return funding.Confirmed{Scid: lnwire.ShortChannelID{
 		BlockHeight: conf.BlockHeight, TxIndex: conf.TxIndex, TxPosition: uint16(w.point.Index),
 	}}, nil
+}
+
+// check compares the output with what was agreed. Our signatures and the peer's were
+// checked against that output when the commitments were made.
+//
+// lnwallet's ValidateChannel would do it by running the script with our commitment. But for that
+// it makes a channel from what is stored, which fails while an update of the peer's waits to be
+// signed: a good channel would be given up because it confirmed during a payment.
+func (w confirmation) check(tx *wire.MsgTx, capacity btcutil.Amount) error {
+	if w.point.Index >= uint32(len(tx.TxOut)) {
+		return fmt.Errorf("it has no output %d", w.point.Index)
+	}
+	out := tx.TxOut[w.point.Index]
+	if got := btcutil.Amount(out.Value); got != capacity {
+		return fmt.Errorf("its output has %v, not the %v of the channel", got, capacity)
+	}
+	if !bytes.Equal(out.PkScript, w.script) {
+		return errors.New("its output is not the 2-of-2 of the channel")
+	}
+	return nil
 }
 
 func (w confirmation) reach(depth uint32) (*chainntnfs.TxConfirmation, error) {
