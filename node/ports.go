@@ -154,7 +154,9 @@ func (n *Node) channelClosed(point wire.OutPoint) {
 	n.countAnchors()
 	n.orders.ChannelGone(point)
 	n.events.add(Event{Kind: ChannelClosed, ChannelPoint: point.String()})
-	if err := n.links.Forget(lnwire.NewChanIDFromOutPoint(point)); err != nil {
+	closed, err := n.channels.ChannelStateDB().FetchClosedChannel(&point)
+	agreed := err == nil && closed.CloseType == channeldb.CooperativeClose
+	if err := n.links.Forget(lnwire.NewChanIDFromOutPoint(point), agreed); err != nil {
 		n.log.Warn("cannot forget policy of closed channel", "chan", point.String(), "err", err)
 	}
 	n.forgetPeers()

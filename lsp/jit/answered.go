@@ -114,6 +114,20 @@ func (c *turn) resolve(s State, key CircuitKey, ev Event) State {
 	return s
 }
 
+// stuck fails a part that was to be forwarded and has not left.
+func (c *turn) stuck(s State, key CircuitKey) State {
+	i := c.find(key)
+	if i < 0 || !c.answered[i].Forwarded() || c.answered[i].Resolved {
+		return nil
+	}
+	c.answered[i] = Answer{Key: key, Code: later, Expiry: c.answered[i].Expiry}
+	c.do(FailPart{key, later, "the payer or the client was away for too long"})
+	if next := s.step(c, PartFailed{Key: key, Ours: true}); next != nil {
+		return next
+	}
+	return s
+}
+
 // partGone forgets an incoming HTLC, except one whose outcome is still to come.
 func (c *turn) partGone(s State, key CircuitKey) State {
 	c.keep(func(a Answer) bool {

@@ -51,7 +51,7 @@ func (s AwaitClaim) step(c *turn, ev Event) State {
 }
 
 // another handles one more part of the payment that is already forwarded. The fee
-// is taken from the others.
+// is on the others, unless one of these has failed and comes again.
 func (s AwaitClaim) another(c *turn, p Part) State {
 	limit := c.terms.Rules.MaxParts
 	if s.Channel.MaxHTLCs != 0 {
@@ -68,10 +68,24 @@ func (s AwaitClaim) another(c *turn, p Part) State {
 		c.fail([]Part{p}, later, "the payment was forwarded before this part came")
 
 	default:
-		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, 0))
+		extra := min(less64(s.Fee, c.skimmed(s.Pending)), p.Amount-s.Channel.floor())
+		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, extra))
 	}
 	return s
 }
+
+// skimmed is what forwarded parts that are under way bear of the fee.
+func (c *turn) skimmed(keys []CircuitKey) (sum amount) {
+	for _, k := range keys {
+		if i := c.find(k); i >= 0 {
+			sum += c.answered[i].ExtraFee
+		}
+	}
+	return sum
+}
+
+// less64 subtracts and stops at 0.
+func less64(a, b amount) amount { return a - min(a, b) }
 
 // claimed handles the preimage of one part. The order is paid as soon as that is a
 // part that the fee was taken from.

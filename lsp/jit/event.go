@@ -60,6 +60,10 @@ type (
 		Ours bool
 	}
 
+	// PartStuck says that a forward did not leave in time, because the payer or the
+	// client was away, and that it will not leave any more.
+	PartStuck struct{ Key CircuitKey }
+
 	// PartGone says that the incoming HTLC is off both commitments, or that its
 	// channel is on chain: it will not be offered again.
 	PartGone struct{ Key CircuitKey }
@@ -85,10 +89,6 @@ type (
 
 		// Claimed are the forwarded parts whose preimage the node knows.
 		Claimed []CircuitKey
-
-		// Unsent are the outstanding ones among the forwarded parts that never left: the
-		// node died after the record and before the switch knew.
-		Unsent []CircuitKey
 	}
 )
 
@@ -119,6 +119,7 @@ func (ChannelUsable) event() {}
 func (ChannelGone) event()   {}
 func (PartClaimed) event()   {}
 func (PartFailed) event()    {}
+func (PartStuck) event()     {}
 func (PartGone) event()      {}
 func (Height) event()        {}
 func (Tick) event()          {}

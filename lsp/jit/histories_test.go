@@ -78,9 +78,6 @@ func (s *shell) step(ev Event) {
 		s.must(len(cmds) == 0 && reflect.DeepEqual(next, s.o), "an unexpected event did something")
 		return
 	}
-	if p, ok := ev.(PartArrived); ok {
-		s.htlcs[p.Part.Key].offerDue = false
-	}
 	was := s.o
 	s.o = next
 	s.checkOrder(was)
@@ -171,14 +168,14 @@ func (s *shell) checkParts() {
 		if h.code != 0 {
 			answers++
 		}
-		s.must(answers == 1 || answers == 0 && (h.gone || h.offerDue),
+		s.must(answers == 1 || answers == 0 && h.gone,
 			fmt.Sprintf("part %d has %d answers", k.Index, answers))
 	}
 }
 
 // replay offers a part again: it must change nothing, and be answered as before.
 func (s *shell) replay() {
-	h := s.pick(func(h *htlc) bool { return !h.gone && !h.offerDue })
+	h := s.pick(func(h *htlc) bool { return !h.gone })
 	if h == nil || s.r.IntN(4) > 0 {
 		return
 	}
@@ -215,7 +212,5 @@ func (s *shell) drain() {
 }
 
 func (s *shell) unresolved() *htlc {
-	return s.pick(func(h *htlc) bool {
-		return h.forwarded && !h.resolved || h.offerDue && !h.gone
-	})
+	return s.pick(func(h *htlc) bool { return h.forwarded && !h.resolved })
 }

@@ -7,7 +7,6 @@ import "slices"
 // HTLC that is still there.
 func (c *turn) restart(s State, ev Restarted) State {
 	c.overrun = false // the failures that were on their way ended with the old life
-	s = c.unsend(s, ev.Unsent)
 	s = s.restarted(c, ev.Funding)
 
 	there := func(k CircuitKey) bool { return slices.Contains(ev.Outstanding, k) }
@@ -20,31 +19,13 @@ func (c *turn) restart(s State, ev Restarted) State {
 		case slices.Contains(ev.Claimed, a.Key):
 			s = c.resolve(s, a.Key, PartClaimed{a.Key})
 		case !there(a.Key):
-			s = c.resolve(s, a.Key, PartFailed{Key: a.Key})
+			s = c.resolve(s, a.Key, PartFailed{Key: a.Key, Ours: true})
 		}
 	}
 	c.keep(func(a Answer) bool { return there(a.Key) })
 	s = c.reach(s, ev.Height)
 	c.forget(ev.Height)
 	return s
-}
-
-// unsend takes back a forward of which nothing has left. The parts are offered again
-// by their links and are then held until the client is there: forwarded at once they
-// would meet a link that is down, and the payer would be told that there is no such
-// peer. Where a part did leave, the others must follow with the fee that they bear.
-func (c *turn) unsend(s State, unsent []CircuitKey) State {
-	claim, ok := s.(AwaitClaim)
-	if !ok || claim.Claimed || len(claim.Pending) == 0 {
-		return s
-	}
-	left := func(k CircuitKey) bool { return !slices.Contains(unsent, k) }
-	if slices.ContainsFunc(claim.Pending, left) {
-		return s
-	}
-	c.keep(func(a Answer) bool { return !slices.Contains(claim.Pending, a.Key) })
-	claim.Channel.Alias = false // that command may be lost too
-	return Owed{claim.Sets, claim.Channel}
 }
 
 // closed says that the one channel that the order may fund has been.

@@ -2,7 +2,6 @@ package jit
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +20,6 @@ type htlc struct {
 	claimed   bool
 	resolved  bool
 	gone      bool // off the incoming channel
-	offerDue  bool // taken back after a crash, and not yet offered again
 }
 
 // shell is a node without the parts that are not the order's: it does what commands
@@ -242,6 +240,13 @@ func (s *shell) signed() {
 }
 
 func (s *shell) outcome() Event {
+	if h := s.pick(func(h *htlc) bool {
+		return h.forwarded && !h.atSwitch && !h.resolved
+	}); h != nil {
+		// Its forward waits; what is stuck is failed and was never forwarded.
+		h.forwarded = false
+		return PartStuck{h.part.Key}
+	}
 	h := s.pick(func(h *htlc) bool { return h.forwarded && h.atSwitch && !h.resolved })
 	if h == nil {
 		return nil
@@ -280,22 +285,6 @@ func (s *shell) restart() Event {
 			h.gone = true
 			ev.Outstanding = ev.Outstanding[:len(ev.Outstanding)-1]
 		}
-		if h.forwarded && !h.atSwitch && !h.gone {
-			ev.Unsent = append(ev.Unsent, k)
-		}
 	}
-	s.unsent(ev.Unsent)
 	return ev
-}
-
-// unsent forgets a forward of which no part has left: the order decides anew.
-func (s *shell) unsent(keys []CircuitKey) {
-	claim, ok := s.o.State.(AwaitClaim)
-	left := func(k CircuitKey) bool { return !slices.Contains(keys, k) }
-	if !ok || claim.Claimed || slices.ContainsFunc(claim.Pending, left) {
-		return
-	}
-	for _, k := range claim.Pending {
-		s.htlcs[k].forwarded, s.htlcs[k].offerDue = false, true
-	}
 }

@@ -78,6 +78,9 @@ func (c *turn) handle(s State, ev Event) State {
 	case PartFailed:
 		return c.resolve(s, ev.Key, ev)
 
+	case PartStuck:
+		return c.stuck(s, ev.Key)
+
 	case PartGone:
 		return c.partGone(s, ev.Key)
 

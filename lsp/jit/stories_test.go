@@ -46,15 +46,6 @@ func outstanding(f *Funding, keys ...uint64) Restarted {
 	return r
 }
 
-// unsent finds the parts there and says which of them never left.
-func unsent(keys ...uint64) Restarted {
-	r := outstanding(live(first), 1, 2)
-	for _, k := range keys {
-		r.Unsent = append(r.Unsent, key(k))
-	}
-	return r
-}
-
 func live(p wire.OutPoint) *Funding { return &Funding{Point: p} }
 
 func with(t Terms, change func(*Terms)) Terms {
@@ -213,11 +204,12 @@ func restarts() []story {
 		{"restart after the forward: the parts are handed on again", fixed(), forwarded(
 			at{5, outstanding(live(first), 1, 2)}, at{6, arrive(1, 1, 400_000)},
 			at{6, arrive(1, 2, 600_000)}, at{7, PartClaimed{key(1)}})},
-		{"restart after the forward: nothing had left", fixed(), forwarded(
-			at{5, unsent(1, 2)}, at{6, arrive(1, 1, 400_000)}, at{6, arrive(1, 2, 600_000)},
-			at{7, ClientOnline{1}}, at{7, usable(first, 1)}, at{8, PartClaimed{key(1)}})},
-		{"restart after the forward: one part had not left", fixed(), forwarded(
-			at{5, unsent(2)}, at{6, arrive(1, 1, 400_000)}, at{6, arrive(1, 2, 600_000)})},
+		{"a forward is stuck: its payment fails and the next one pays", fixed(), forwarded(
+			at{90, PartStuck{key(1)}}, at{90, PartStuck{key(2)}}, at{91, arrive(1, 1, 400_000)},
+			at{92, arrive(2, 3, 1_000_000)})},
+		{"the part with the fee is stuck and comes again, with the fee", fixed(), forwarded(
+			at{90, PartStuck{key(1)}}, at{92, arrive(1, 3, 400_000)}, at{93, PartClaimed{key(2)}},
+			at{93, PartClaimed{key(3)}})},
 		{"restart after the forward: it was claimed", fixed(), forwarded(at{5, claimed})},
 		{"restart after the forward: it had failed", fixed(), forwarded(at{5, outstanding(live(first))})},
 		{"restart when paid", fixed(), forwarded(

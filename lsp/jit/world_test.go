@@ -114,6 +114,8 @@ func say(v any) string {
 			return fmt.Sprintf("failed %d by ourselves", v.Key.Index)
 		}
 		return fmt.Sprintf("failed %d", v.Key.Index)
+	case PartStuck:
+		return fmt.Sprintf("stuck %d", v.Key.Index)
 	case PartGone:
 		return fmt.Sprintf("off the channel %d", v.Key.Index)
 	case Height:

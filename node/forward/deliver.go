@@ -164,15 +164,35 @@ func (l *Links) PeerPolicy(id lnwire.ChannelID) (*lnwire.ChannelUpdate1, error) 
 
 // Forget removes what is kept for a channel that is closed. The switch keeps the
 // mailbox of every channel, two goroutines each, for as long as it runs.
-func (l *Links) Forget(id lnwire.ChannelID) error {
+//
+// A channel that was closed by agreement has no HTLCs. Into the mailbox of another one
+// an HTLC may have come that no commitment has any more: the mailbox fails it when its
+// time is over, and must live until then, or the HTLC would hang upstream.
+func (l *Links) Forget(id lnwire.ChannelID, byAgreement bool) error {
 	l.mu.Lock()
 	box := l.boxes[id]
 	delete(l.boxes, id)
 	l.mu.Unlock()
-	if box != nil {
-		box.Stop()
+	e := l.cfg.Engine
+	select {
+	case <-e.quit: // the switch ends its mailboxes
+		box = nil
+	default:
 	}
-	return l.cfg.Engine.updates.forget(id)
+	if box != nil {
+		// Not here: the link may be waiting for the court, which is calling.
+		e.wg.Go(func() {
+			l.Remove(id)
+			if !byAgreement {
+				select {
+				case <-e.cfg.Clock.TickAfter(2 * mailboxTimeout):
+				case <-e.quit:
+				}
+			}
+			box.Stop()
+		})
+	}
+	return e.updates.forget(id)
 }
 
 // factsOf is what our channel_update says about a channel of ours.

@@ -277,30 +277,28 @@ func (e *Engine) Forwarded(key models.CircuitKey) bool {
 	return e.swtch.CircuitLookup().LookupCircuit(key) != nil
 }
 
-// TakeBack reports whether a forward that was decided never left: the node died
-// before the HTLC was in a commitment of the next channel. lnd would fail such an HTLC
-// when its link replays it, because its circuit is half open; without the circuit it
-// is offered anew. It is for the start, before there are links.
-func (e *Engine) TakeBack(key models.CircuitKey) (bool, error) {
+// TakeBack undoes a forward that was decided and never left: the node died before
+// the HTLC was in a commitment of the next channel. lnd would fail such an HTLC when
+// its link replays it, because its circuit is half open; without the circuit it is
+// offered anew. It is for the start, before there are links; lnd has trimmed the
+// circuits then, so that one with a keystone is one that has left.
+func (e *Engine) TakeBack(key models.CircuitKey) error {
 	circuit := e.swtch.CircuitLookup().LookupCircuit(key)
-	switch {
-	case circuit == nil:
-		return true, nil
-	case circuit.HasKeystone():
-		return false, nil
+	if circuit == nil || circuit.HasKeystone() {
+		return nil
 	}
 	if err := e.swtch.CircuitModifier().DeleteCircuits(key); err != nil {
-		return false, fmt.Errorf("forward: delete circuit of %v: %w", key, err)
+		return fmt.Errorf("forward: delete circuit of %v: %w", key, err)
 	}
-	return true, nil
+	return nil
 }
 
-// Live reports whether the channel has a link: its peer is connected and the
-// channel's state is known on both sides. It counts for HTLCs that come in over it,
-// because the switch fails a forward whose incoming link is down.
+// Live reports whether HTLCs can move on the channel: its peer is connected and the
+// channel's state is known on both sides. The switch fails a forward where that is
+// not so for either of its channels.
 func (e *Engine) Live(scid lnwire.ShortChannelID) bool {
-	_, err := e.swtch.GetLinkByShortID(scid)
-	return err == nil
+	link, err := e.swtch.GetLinkByShortID(scid)
+	return err == nil && link.EligibleToForward()
 }
 
 // UpdateFor makes our channel_update for a failure that names the scid. It fails

@@ -41,6 +41,7 @@ func (d *Desk) Run(ctx context.Context) error {
 		case ev := <-htlcs.Updates():
 			d.htlcEvent(ev)
 		case <-timer:
+			d.stuck(d.cfg.Clock.Now())
 			d.post(input{event: jit.Tick{}})
 		case <-ctx.Done():
 			return nil
@@ -100,7 +101,7 @@ func (d *Desk) end() {
 // timer fires at the earliest deadline of all orders; nil when there is none. The
 // deadlines are derived from what is stored, so a restart loses none.
 func (d *Desk) timer() <-chan time.Time {
-	var first time.Time
+	first := d.parked.first()
 	for _, e := range d.orders {
 		if at, ok := e.order.Deadline(); ok && (first.IsZero() || at.Before(first)) {
 			first = at

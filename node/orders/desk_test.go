@@ -50,9 +50,11 @@ type world struct {
 	incoming  map[models.CircuitKey]bool
 	preimages map[lntypes.Hash]lntypes.Preimage
 	forwarded map[models.CircuitKey]bool
-	payerGone bool
-	blocks    chan *chainntnfs.BlockEpoch
-	limits    Limits
+	// payerGone and clientGone say that their links are down.
+	payerGone, clientGone bool
+
+	blocks chan *chainntnfs.BlockEpoch
+	limits Limits
 }
 
 func newWorld(t *testing.T) *world {
@@ -189,12 +191,12 @@ func (w *world) Forwarded(k models.CircuitKey) bool {
 	return w.forwarded[k]
 }
 
-func (w *world) TakeBack(k models.CircuitKey) (bool, error) { return !w.Forwarded(k), nil }
+func (w *world) TakeBack(models.CircuitKey) error { return nil }
 
-func (w *world) Live(lnwire.ShortChannelID) bool {
+func (w *world) Live(scid lnwire.ShortChannelID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.payerGone
+	return !(w.payerGone && scid == payChan || w.clientGone && scid == jitScid)
 }
 
 func (w *world) Register(s lnwire.ShortChannelID, _ wire.OutPoint) error {

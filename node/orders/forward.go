@@ -2,6 +2,7 @@ package orders
 
 import (
 	"sync"
+	"time"
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -10,42 +11,65 @@ import (
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
+// maxParked is how long a forward waits for a link that is down.
+const maxParked = 90 * time.Second
+
 // forward is a part on its way to the client, with what is taken from it.
 type forward struct {
 	order       string
+	scid        lnwire.ShortChannelID // of the order: an alias of the client's channel
 	key         jit.CircuitKey
 	amount, fee lnwire.MilliSatoshi
 }
 
-// parked are the forwards that wait for the payer's link. The HTLC stays held in
-// the switch meanwhile, which fails it before it expires if the payer stays away.
-// They are no more than the parts that the orders hold.
+// parked are the forwards that wait for the payer's link or the client's. The HTLC
+// stays held in the switch meanwhile. They are no more than the parts of the orders.
 type parked struct {
 	mu   sync.Mutex
-	list map[jit.CircuitKey]forward // guarded by mu
+	list map[jit.CircuitKey]waiting // guarded by mu
 }
 
-func (p *parked) add(f forward) {
+type waiting struct {
+	forward
+	until time.Time
+}
+
+func (p *parked) add(f forward, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.list == nil {
-		p.list = map[jit.CircuitKey]forward{}
+		p.list = map[jit.CircuitKey]waiting{}
 	}
-	p.list[f.key] = f
+	if old, again := p.list[f.key]; again {
+		until = old.until
+	}
+	p.list[f.key] = waiting{f, until}
 }
 
-// take removes those whose link is live.
-func (p *parked) take(live func(lnwire.ShortChannelID) bool) []forward {
+// take removes those that are wanted.
+func (p *parked) take(want func(waiting) bool) []forward {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var ready []forward
-	for key, f := range p.list {
-		if live(key.Chan) {
-			ready = append(ready, f)
+	var taken []forward
+	for key, w := range p.list {
+		if want(w) {
+			taken = append(taken, w.forward)
 			delete(p.list, key)
 		}
 	}
-	return ready
+	return taken
+}
+
+// first is the earliest end of a wait; zero when nothing waits.
+func (p *parked) first() (first time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.list {
+		if first.IsZero() || w.until.Before(first) {
+			first = w.until
+		}
+	}
+	return first
 }
 
 // replays are the parts of before the start that their links have not offered again.
@@ -79,18 +103,19 @@ func (r *replays) expects(key jit.CircuitKey) bool {
 	return yes
 }
 
-// forward sends a part on, as soon as the payer's link is there. The channel is
-// paid for by then: a part that the switch fails because the payer is away for a
-// moment would leave us with the channel and without the fee.
+// forward sends a part on, as soon as both its links are there. The channel is paid
+// for by then: a part that the switch fails because the payer or the client is away
+// for a moment would leave us with the channel and without the fee.
 func (d *Desk) forward(f forward) error {
 	if d.replays.expects(f.key) {
 		return nil // the order answers it again when it is offered
 	}
-	if !d.ports.Switch.Live(f.key.Chan) {
-		d.parked.add(f)
-		d.cfg.Log.Info("the payer's channel is down, the forward waits for it",
+	if !d.live(f) {
+		d.cfg.Log.Info("a link is down, the forward waits for it",
 			"order", f.order, "htlc", f.key.Index, "scid", f.key.Chan)
+		d.parked.add(f, d.cfg.Clock.Now().Add(maxParked))
 		d.unpark() // it may have come up in between
+		d.nudge()  // the core has one deadline more
 		return nil
 	}
 	circuit := models.CircuitKey{ChanID: f.key.Chan, HtlcID: f.key.Index}
@@ -106,14 +131,30 @@ func (d *Desk) forward(f forward) error {
 	return err
 }
 
-// unpark sends on what waited for a link that is live now. Callers are goroutines
+// live says that the switch would not fail the forward for a link that is down. What
+// the switch has already it drops by itself.
+func (d *Desk) live(f forward) bool {
+	sw := d.ports.Switch
+	return sw.Forwarded(models.CircuitKey{ChanID: f.key.Chan, HtlcID: f.key.Index}) ||
+		sw.Live(f.key.Chan) && sw.Live(f.scid)
+}
+
+// unpark sends on what waited for links that are live now. Callers are goroutines
 // that end waits for.
 func (d *Desk) unpark() {
-	for _, f := range d.parked.take(d.ports.Switch.Live) {
+	for _, f := range d.parked.take(func(w waiting) bool { return d.live(w.forward) }) {
 		d.wg.Go(func() {
 			if err := d.forward(f); err != nil {
 				d.cfg.Log.Warn("cannot forward a part that waited", "order", f.order, "err", err)
 			}
 		})
+	}
+}
+
+// stuck gives up the forwards that have waited for too long: nobody sends them on
+// any more, and their orders fail them.
+func (d *Desk) stuck(now time.Time) {
+	for _, f := range d.parked.take(func(w waiting) bool { return !now.Before(w.until) }) {
+		d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
 	}
 }

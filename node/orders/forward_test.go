@@ -3,6 +3,7 @@ package orders
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
 
@@ -39,6 +40,36 @@ func (w *world) payer(there bool) {
 	w.payerGone = !there
 }
 
+func (w *world) client(there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clientGone = !there
+}
+
+// TestForwardIsStuck: a link that stays down does not hold the payment for ever.
+func TestForwardIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		w.want("open for 980000 msat in 1 parts, attempt 1")
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.client(false)
+		w.usable(3)
+		w.want("alias " + jitScid.String())
+		time.Sleep(maxParked - time.Second) // virtual
+		w.want()
+		time.Sleep(2 * time.Second)
+		w.want("fail 1: TemporaryChannelFailure")
+		w.state("owed")
+		w.client(true)
+		w.usable(3)
+		w.want()
+	})
+}
+
 // TestCrashBeforeTheForwardLeft: the record says forwarded and the switch knows
 // nothing. The part waits for the client again and leaves once.
 func TestCrashBeforeTheForwardLeft(t *testing.T) {
@@ -56,12 +87,14 @@ func TestCrashBeforeTheForwardLeft(t *testing.T) {
 
 		w.forwarded = map[models.CircuitKey]bool{}
 		w.fundings["o1"] = jit.Funding{Point: funding}
+		w.clientGone = true
 		w.start()
 		w.part(1, 1_000_000)
-		w.want() // the client is not there
+		w.want("alias " + jitScid.String()) // the client is not there
+		w.client(true)
 		w.desk.ClientOnline(client, 1)
 		w.usable(1)
-		w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
+		w.want("forward 1: 980000 msat, extra_fee 0000000000004e20")
 	})
 }
 

@@ -101,6 +101,13 @@ func (d *Desk) htlcEvent(ev any) {
 			return jit.PartFailed{Key: k, Ours: true}
 		})
 	case *htlcswitch.FinalHtlcEvent:
+		// The outcome again, for a forward of which nothing else was heard.
+		d.part(ev.CircuitKey, func(k jit.CircuitKey) jit.Event {
+			if ev.Settled {
+				return jit.PartClaimed{Key: k}
+			}
+			return jit.PartFailed{Key: k, Ours: true}
+		})
 		d.part(ev.CircuitKey, func(k jit.CircuitKey) jit.Event { return jit.PartGone{Key: k} })
 	}
 }

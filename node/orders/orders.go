@@ -72,12 +72,12 @@ type Switch interface {
 	Fail(models.CircuitKey, lnwire.FailureMessage) error
 	// Forwarded reports whether the HTLC's circuit is in the switch.
 	Forwarded(models.CircuitKey) bool
-	// TakeBack reports whether a forward that was decided never left, and sees to
-	// it that the HTLC is offered again. It is for the start.
-	TakeBack(models.CircuitKey) (bool, error)
-	// Live reports whether HTLCs that came over the channel can leave. If not, a
-	// ChannelUsable of that channel follows when they can.
-	Live(incoming lnwire.ShortChannelID) bool
+	// TakeBack sees to it that an HTLC whose forward was decided and never left is
+	// offered again. It is for the start.
+	TakeBack(models.CircuitKey) error
+	// Live reports whether HTLCs can move on the channel, which may be named by an
+	// alias. If not, a ChannelUsable of that channel follows when they can.
+	Live(lnwire.ShortChannelID) bool
 }
 
 // Aliases makes a jit_channel_scid an alias of a channel.
@@ -203,11 +203,16 @@ func (d *Desk) post(in input) bool {
 	}
 	d.inbox = append(d.inbox, in)
 	d.mu.Unlock()
+	d.nudge()
+	return true
+}
+
+// nudge has the core look at its inbox and its deadlines.
+func (d *Desk) nudge() {
 	select {
 	case d.poke <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // take empties up to maxBatch inputs out of the inbox. The inbox needs no limit of

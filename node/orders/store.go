@@ -68,7 +68,7 @@ func (d *Desk) Resume(height uint32) error {
 		}
 		ev := d.found(e.rec, height, fundings, incoming)
 		d.replays.expect(ev.Outstanding)
-		if err := d.unsent(e.order, &ev); err != nil {
+		if err := d.takeBack(e.order, ev); err != nil {
 			return err
 		}
 		d.post(input{id: e.order.ID, event: ev})
@@ -102,21 +102,19 @@ func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 	return ev
 }
 
-// unsent adds the forwards of which nothing has left.
-func (d *Desk) unsent(o jit.Order, ev *jit.Restarted) error {
+// takeBack sees to it that forwards that were decided and never left are offered
+// again. Then they leave as they were decided, with what was to be taken from them.
+func (d *Desk) takeBack(o jit.Order, ev jit.Restarted) error {
 	for _, a := range o.Answered {
 		if !a.Forwarded() || a.Resolved || slices.Contains(ev.Claimed, a.Key) ||
 			!slices.Contains(ev.Outstanding, a.Key) {
 			continue
 		}
-		back, err := d.ports.Switch.TakeBack(models.CircuitKey{
+		err := d.ports.Switch.TakeBack(models.CircuitKey{
 			ChanID: a.Key.Chan, HtlcID: a.Key.Index,
 		})
 		if err != nil {
 			return fmt.Errorf("orders: take back forward: %w", err)
-		}
-		if back {
-			ev.Unsent = append(ev.Unsent, a.Key)
 		}
 	}
 	return nil
