@@ -45,10 +45,14 @@ func TestConfirmationWaitsForTheLink(t *testing.T) {
 
 	// A link that ends drops its hooks; the one of the next connection is told.
 	l.cut()
+	// With no link for a moment the scid may be stored before the next link is made, which
+	// then begins with it.
 	l = connect(us, them)
-	us.awaitRefresh(ready.ChanID)
 	_, lc, ok := us.links.Find(ready.ChanID)
 	require.True(t, ok)
+	if lc.State().ZeroConfRealScid() != scid {
+		us.awaitRefresh(ready.ChanID)
+	}
 	require.Equal(t, scid, lc.State().ZeroConfRealScid())
 	require.Equal(t, scid, us.stored(ready.Point).ZeroConfRealScid())
 	l.cut()
