@@ -25,7 +25,7 @@ func (d *Desk) Run(ctx context.Context) error {
 		return fmt.Errorf("orders: subscribe to HTLCs: %w", err)
 	}
 	defer htlcs.Cancel()
-	defer d.end()
+	defer func() { d.end(htlcs.Updates()) }()
 
 	for {
 		timer := d.timer()
@@ -83,8 +83,12 @@ func (d *Desk) block(b *chainntnfs.BlockEpoch) error {
 
 var errBackend = errors.New("orders: the chain backend stopped")
 
-// end refuses what comes now, answers who waits, and waits for the effects.
-func (d *Desk) end() {
+// maxLeaving is how long a stop waits for forwards that are on their way to a link.
+const maxLeaving = 2 * time.Second
+
+// end refuses what comes now, answers who waits, and waits for the effects, until
+// the last forward is with its link.
+func (d *Desk) end(htlcs <-chan any) {
 	d.mu.Lock()
 	d.closed = true
 	left := d.inbox
@@ -96,6 +100,15 @@ func (d *Desk) end() {
 		}
 	}
 	d.wg.Wait()
+	late := d.cfg.Clock.TickAfter(maxLeaving)
+	for !d.leaving.none() {
+		select {
+		case ev := <-htlcs:
+			d.htlcEvent(ev)
+		case <-late:
+			return
+		}
+	}
 }
 
 // timer fires at the earliest deadline of all orders; nil when there is none. The

@@ -103,6 +103,38 @@ func (r *replays) expects(key jit.CircuitKey) bool {
 	return yes
 }
 
+// leaving are the forwards that the switch has and that no link has taken yet. A stop
+// waits for them: without the client's link the switch would fail them.
+type leaving struct {
+	mu   sync.Mutex
+	keys map[models.CircuitKey]struct{} // guarded by mu
+}
+
+// expect notes a forward, unless the switch has it from before and drops this one.
+func (l *leaving) expect(key models.CircuitKey, again bool) {
+	if again {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keys == nil {
+		l.keys = map[models.CircuitKey]struct{}{}
+	}
+	l.keys[key] = struct{}{}
+}
+
+func (l *leaving) left(key models.CircuitKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.keys, key)
+}
+
+func (l *leaving) none() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.keys) == 0
+}
+
 // forward sends a part on, as soon as both its links are there. The channel is paid
 // for by then: a part that the switch fails because the payer or the client is away
 // for a moment would leave us with the channel and without the fee.
@@ -123,7 +155,11 @@ func (d *Desk) forward(f forward) error {
 	if f.fee > 0 {
 		records = lnwire.CustomRecords{lsp.ExtraFeeType: lsp.AppendExtraFee(nil, f.fee)}
 	}
+	d.leaving.expect(circuit, d.ports.Switch.Forwarded(circuit))
 	err := d.ports.Switch.ResumeWith(circuit, f.amount, records)
+	if err != nil {
+		d.leaving.left(circuit)
+	}
 	if err != nil && !d.ports.Switch.Forwarded(circuit) {
 		// It is not held any more, nor under way: lnd has failed it by itself.
 		d.post(input{id: f.order, event: jit.PartFailed{Key: f.key, Ours: true}})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
+	"github.com/lightningnetwork/lnd/htlcswitch"
 
 	"github.com/inletlsp/inlet/lsp/jit"
 )
@@ -133,4 +134,32 @@ func TestOfferWhileStopping(t *testing.T) {
 		w.want()
 		w.start()
 	})
+}
+
+// TestStopWaitsForTheLink: a forward that the switch has and no link has taken would be
+// failed by the switch once the client's link is gone.
+func TestStopWaitsForTheLink(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer func() { w.close() }()
+			w.sell(1_000_000)
+			w.desk.ClientOnline(client, 3)
+			w.part(1, 1_000_000)
+			w.want("open for 980000 msat in 1 parts, attempt 1")
+			w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+			w.usable(3)
+			w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
+			if taken {
+				w.htlcs.NotifyForwardingEvent(htlcswitch.HtlcKey{IncomingCircuit: key(1)},
+					htlcswitch.HtlcInfo{}, htlcswitch.HtlcEventTypeForward)
+			}
+			began := time.Now()
+			w.stop()
+			if waited := time.Since(began) > 0; waited == taken {
+				t.Errorf("the link has it: %v, the stop waits: %v", taken, waited)
+			}
+			w.start()
+		})
+	}
 }

@@ -92,11 +92,14 @@ func (d *Desk) Preimage(p lntypes.Preimage) {
 // htlcEvent turns what the switch tells of a forward into an input.
 func (d *Desk) htlcEvent(ev any) {
 	switch ev := ev.(type) {
+	case *htlcswitch.ForwardingEvent:
+		d.leaving.left(ev.IncomingCircuit)
 	case *htlcswitch.SettleEvent:
 		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event { return jit.PartClaimed{Key: k} })
 	case *htlcswitch.ForwardingFailEvent:
 		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event { return jit.PartFailed{Key: k} })
 	case *htlcswitch.LinkFailEvent:
+		d.leaving.left(ev.IncomingCircuit)
 		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event {
 			return jit.PartFailed{Key: k, Ours: true}
 		})

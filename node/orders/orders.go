@@ -150,6 +150,7 @@ type Desk struct {
 	views   views
 	parked  parked
 	replays replays
+	leaving leaving
 	wg      sync.WaitGroup
 }
 
