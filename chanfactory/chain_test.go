@@ -95,6 +95,7 @@ func TestFundeeForgets(t *testing.T) {
 		Peer: l.peer(us), Tag: "manual", Capacity: 100_000, FeeRate: 1000,
 	})
 	point := await[chanfactory.Signed](them).Point
+	await[chanfactory.Signed](us) // Close reads the store before it asks the worker
 	height := int32(them.stored(point).BroadcastHeight())
 	more <- &chainntnfs.BlockEpoch{Height: height + 2015}
 	more <- &chainntnfs.BlockEpoch{Height: height + 2015}

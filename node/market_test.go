@@ -19,8 +19,9 @@ import (
 	"github.com/inletlsp/inlet/node/pay"
 )
 
-// waitLink is how long links may take to be up again after a reconnect.
-const waitLink = 10 * time.Second
+// waitLink is how long links may take to be up again after a reconnect. It finds what
+// hangs, not what is slow: machines with one busy core take more than 10 seconds with LDK.
+const waitLink = 45 * time.Second
 
 // market is a chain with an LSP and a payer that has channels with it.
 type market struct {

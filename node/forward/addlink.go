@@ -160,8 +160,9 @@ func (l *Links) failed(one *oneLink, f htlcswitch.LinkFailureError) {
 	log, point := l.cfg.Engine.cfg.Log, one.lc.ChannelPoint()
 	log.Error("channel link failed", "chan", point.String(), "err", f.Error())
 	id := lnwire.NewChanIDFromOutPoint(point)
-	l.Remove(id)
+	l.removeOnly(id, one)
 
+	broken := f.FailureAction == htlcswitch.LinkFailureForceClose || f.PermanentFailure
 	if f.FailureAction == htlcswitch.LinkFailureForceClose {
 		if err := l.cfg.Court.ForceClose(point); err != nil {
 			log.Error("cannot force-close", "chan", point.String(), "err", err)
@@ -171,6 +172,9 @@ func (l *Links) failed(one *oneLink, f htlcswitch.LinkFailureError) {
 		if err := one.lc.State().MarkBorked(); err != nil {
 			log.Error("cannot mark channel as broken", "chan", point.String(), "err", err)
 		}
+	}
+	if broken {
+		l.Remove(id) // also the link of a connection that began meanwhile
 	}
 	if f.ShouldSendToPeer() {
 		data := f.SendData

@@ -264,6 +264,24 @@ func (l *Links) Remove(id lnwire.ChannelID) {
 	l.cfg.Engine.swtch.RemoveLink(id)
 }
 
+// removeOnly is Remove for a channel whose link is still this one. A link reports its
+// failure from a goroutine of its own, when the peer may be back already: the link of the
+// new connection must stay, or the channel is dead until the peer connects once more.
+func (l *Links) removeOnly(id lnwire.ChannelID, one *oneLink) {
+	// While this is held the connection can't end, so no other can begin.
+	one.conn.mu.Lock()
+	defer one.conn.mu.Unlock()
+	l.mu.Lock()
+	same := l.byChan[id] == one
+	if same {
+		delete(l.byChan, id)
+	}
+	l.mu.Unlock()
+	if same {
+		l.cfg.Engine.swtch.RemoveLink(id)
+	}
+}
+
 // Stop refuses new connections, removes every link and waits for what is left.
 func (l *Links) Stop() {
 	l.mu.Lock()

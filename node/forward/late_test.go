@@ -1,0 +1,72 @@
+package forward
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lnwire"
+)
+
+// laterPeer is the next connection of the same peer.
+type laterPeer struct{ *quietPeer }
+
+func (laterPeer) ID() uint64 { return 6 }
+
+// linked is fresh, with the link made.
+func linked(t *testing.T) (*Links, *quietPeer, lnwire.ChannelID) {
+	t.Helper()
+	l, p, ch, id := fresh(t)
+	if err := l.Ready(p, ch, lnwire.NewChannelReady(id, testKey.PubKey())); err != nil {
+		t.Fatal(err)
+	}
+	return l, p, id
+}
+
+// TestLateFailureOfALink: a link that ends with its connection may report its failure when
+// the peer is back already. If that took the new link, the channel would be dead, and what
+// is under way on it held, until the peer happens to connect once more.
+func TestLateFailureOfALink(t *testing.T) {
+	l, p, id := linked(t)
+	old := l.find(id)
+	l.PeerGone(p)
+	if err := l.PeerOnline(laterPeer{p}); err != nil {
+		t.Fatal(err)
+	}
+	l.failed(old, htlcswitch.LinkFailureError{})
+	now := l.find(id)
+	if now == nil || now == old {
+		t.Fatal("the new connection has no link")
+	}
+	if _, err := l.cfg.Engine.swtch.GetLink(id); err != nil {
+		t.Fatalf("the switch has lost the new link: %v", err)
+	}
+}
+
+// TestFailureOfALink: a link that failed is gone from the switch.
+func TestFailureOfALink(t *testing.T) {
+	l, _, id := linked(t)
+	l.failed(l.find(id), htlcswitch.LinkFailureError{})
+	if l.find(id) != nil {
+		t.Fatal("a link that failed is still found")
+	}
+	_, err := l.cfg.Engine.swtch.GetLink(id)
+	if !errors.Is(err, htlcswitch.ErrChannelLinkNotFound) {
+		t.Fatalf("the switch has the link that failed: %v", err)
+	}
+}
+
+// TestLateFailureThatBreaksTheChannel: what ends the channel, and not only the link, also
+// ends the link of the next connection.
+func TestLateFailureThatBreaksTheChannel(t *testing.T) {
+	l, p, id := linked(t)
+	old := l.find(id)
+	l.PeerGone(p)
+	if err := l.PeerOnline(laterPeer{p}); err != nil {
+		t.Fatal(err)
+	}
+	l.failed(old, htlcswitch.LinkFailureError{PermanentFailure: true})
+	if l.find(id) != nil {
+		t.Fatal("a broken channel has a link")
+	}
+}
