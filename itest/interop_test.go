@@ -117,6 +117,7 @@ func TestLDKLines(t *testing.T) {
 		client := h.ldk("ldk-killed", h.lsp, ldk.Trusted)
 		h.payer.mustPay(client.JIT(50_000_000), nil)
 		h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
+		client.Persisted()
 		client.Kill()
 		client.Start()
 		h.until("usable channel after kill -9", func() bool {

@@ -21,6 +21,7 @@ func TestKilledAfterPayment(t *testing.T) {
 			h.payer.mustPay(client.JIT(50_000_000), nil)
 			h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)
 
+			client.Persisted()
 			h.lsp.proc.kill()
 			client.Kill()
 			h.lsp.start()

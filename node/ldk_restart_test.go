@@ -72,7 +72,8 @@ func TestLDKKilledBeforeForward(t *testing.T) {
 				}
 			})
 			out := m.paying(m.payer, pay.PayRequest{Invoice: invoice})
-			client.Event("ChannelPending") // from here on LDK has it on disk
+			client.Event("ChannelPending")
+			client.Persisted()
 			client.Kill()
 			close(killed)
 			client.Start()

@@ -227,3 +227,25 @@ func (c *Client) Logged(text string) bool {
 	raw, _ := os.ReadFile(c.trace)
 	return bytes.Contains(raw, []byte(text))
 }
+
+// Persisted waits until LDK has written what happened so far. It writes its channels'
+// states at once, but that it has these channels only in the next round of a loop: one that
+// is killed in between closes the channel by force at its next start, whoever its peer is.
+func (c *Client) Persisted() {
+	c.Helper()
+	const round, rounds = "Persisting LiquidityManager...", 3
+	written := func() int {
+		raw, _ := os.ReadFile(c.trace)
+		return bytes.Count(raw, []byte(round))
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(wait)
+	for until := written() + rounds; written() < until; {
+		select {
+		case <-tick.C:
+		case <-late:
+			c.Fatalf("%s has not written its state within %v", c.name, wait)
+		}
+	}
+}
