@@ -58,6 +58,9 @@ func (b *bucket) ForEach(f func(k, v []byte) error) error {
 // Get returns the value of a key, or nil. It is valid until the transaction ends.
 func (b *bucket) Get(key []byte) []byte { return b.bolt.Get(key) }
 
+// touch notes that the bucket is changed, where a test watches.
+func (b *bucket) touch() { b.tx.changes.touched(b.at, nil) }
+
 // backValue is how to restore what is stored under key now.
 func (b *bucket) backValue(key []byte) undoStep {
 	if !b.tx.changes.keep {
@@ -70,6 +73,8 @@ func (b *bucket) backValue(key []byte) undoStep {
 // Put stores a value. Bolt keeps the slice until the commit, which comes later than a closure
 // expects, after those of others: the value is copied so that nobody can change it before.
 func (b *bucket) Put(key, value []byte) error {
+	b.touch()
+
 	return b.tx.changes.make(func() error {
 		return b.bolt.Put(key, slices.Clone(value))
 	}, b.backValue(key))
@@ -77,6 +82,8 @@ func (b *bucket) Put(key, value []byte) error {
 
 // Delete removes a key; one that is missing is no error.
 func (b *bucket) Delete(key []byte) error {
+	b.touch()
+
 	return b.tx.changes.make(func() error { return b.bolt.Delete(key) }, b.backValue(key))
 }
 
@@ -96,6 +103,7 @@ func (b *bucket) backSequence() undoStep {
 
 // NextSequence counts one up and returns the counter.
 func (b *bucket) NextSequence() (n uint64, err error) {
+	b.touch()
 	err = b.tx.changes.make(func() (err error) {
 		n, err = b.bolt.NextSequence()
 		return err
@@ -106,6 +114,8 @@ func (b *bucket) NextSequence() (n uint64, err error) {
 
 // SetSequence sets the counter.
 func (b *bucket) SetSequence(n uint64) error {
+	b.touch()
+
 	return b.tx.changes.make(func() error { return b.bolt.SetSequence(n) }, b.backSequence())
 }
 
@@ -153,6 +163,7 @@ func (c *cursor) Delete() error {
 	if c.key == nil {
 		return errCursor
 	}
+	c.bucket.touch()
 	back := c.bucket.backValue(c.key)
 	c.key = nil
 

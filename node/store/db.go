@@ -60,6 +60,9 @@ type Options struct {
 
 	// Log takes what an operator must know; nil means silence.
 	Log *slog.Logger
+
+	// Watch is for tests.
+	Watch Watch
 }
 
 // Stats count what has been made durable since Open.
@@ -81,6 +84,7 @@ type DB struct {
 
 	// commit makes one transaction durable. Tests put a failing disk here.
 	commit func(*bbolt.Tx) error
+	watch  Watch // nil but in tests
 
 	queue chan *job     // those in line; bounded: queueLimit
 	baton chan struct{} // holds one token unless somebody leads a group
@@ -141,6 +145,7 @@ func open(o Options, steps []migration) (*DB, error) {
 		maxGroup: o.MaxGroup,
 		log:      o.Log,
 		commit:   (*bbolt.Tx).Commit,
+		watch:    o.Watch,
 		queue:    make(chan *job, queueLimit),
 		baton:    make(chan struct{}, 1),
 		broken:   latch{closed: make(chan struct{})},
@@ -223,6 +228,7 @@ func (db *DB) View(f func(kvdb.RTx) error, reset func()) error {
 // disk, f's own error with nothing changed, or ErrBroken.
 func (db *DB) Update(f func(kvdb.RwTx) error, reset func()) error {
 	j := newJob(f, reset)
+	j.caller = db.caller()
 	if err := db.submit(j); err != nil {
 		return err
 	}
@@ -269,9 +275,9 @@ func (db *DB) BeginReadWriteTx() (kvdb.RwTx, error) {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 
-	own := transaction{bolt: tx, changes: new(changes), end: tx.Rollback}
+	own := transaction{bolt: tx, changes: db.newChanges(false), end: tx.Rollback}
 
-	return &ownTx{own, db}, nil
+	return &ownTx{own, db, db.caller()}, nil
 }
 
 // Copy writes a consistent copy of the file to w.

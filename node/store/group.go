@@ -20,6 +20,7 @@ type job struct {
 	reset  func()
 	orders chan order   // from the leader: first a transaction, then the verdict, or only a verdict
 	ran    chan outcome // to the leader: the answer to the transaction
+	caller string       // who asked for it; only for tests
 	tx     *transaction // in which the closure has run; the caller's own
 }
 
@@ -134,7 +135,7 @@ type group struct {
 	own      *job      // the leader's
 	waiting  []*job    // those that had no turn yet
 	tx       *bbolt.Tx // nil: none is open
-	writes   int       // closures that have changed something in tx
+	writes   []Write   // of the closures that have changed something in tx
 	verdicts []verdict
 	broken   error // the transaction could not be kept: nobody's data is safe
 }
@@ -166,7 +167,7 @@ func (g *group) run(j *job) {
 		}
 		g.tx = tx
 	}
-	c := &changes{keep: g.writes > 0}
+	c := g.db.newChanges(len(g.writes) > 0)
 	tx := &transaction{bolt: g.tx, changes: c}
 	out := outcome{gone: true}
 	// Deferred, because the leader's own closure may panic right here.
@@ -187,7 +188,7 @@ func (g *group) account(j *job, c *changes, out outcome) {
 	case out.gone || out.err != nil:
 		g.drop(c)
 	case c.dirty:
-		g.writes++
+		g.writes = append(g.writes, c.write(j.caller))
 	}
 }
 
@@ -251,9 +252,9 @@ func (db *DB) begin() (*bbolt.Tx, error) {
 
 // save makes a transaction durable, or ends one that has changed nothing without an fsync. An error
 // latches the database.
-func (db *DB) save(tx *bbolt.Tx, writes int) error {
-	end := func() error { return db.commit(tx) }
-	if writes == 0 {
+func (db *DB) save(tx *bbolt.Tx, writes []Write) error {
+	end := func() error { return db.watched(writes, func() error { return db.commit(tx) }) }
+	if len(writes) == 0 {
 		end = tx.Rollback
 	}
 	if err := guard(end); err != nil {
@@ -261,9 +262,9 @@ func (db *DB) save(tx *bbolt.Tx, writes int) error {
 		_ = guard(tx.Rollback)
 		return db.fail(err)
 	}
-	if writes > 0 {
+	if len(writes) > 0 {
 		db.count.commits.Add(1)
-		db.count.writes.Add(uint64(writes))
+		db.count.writes.Add(uint64(len(writes)))
 	}
 
 	return nil

@@ -29,7 +29,7 @@ func (t *transaction) open(c container, p *place, key []byte) *bucket {
 }
 
 func (t *transaction) wrap(b *bbolt.Bucket, p *place, key []byte) *bucket {
-	if !t.changes.keep {
+	if !t.changes.keep && t.changes.tops == nil {
 		return &bucket{bolt: b, tx: t}
 	}
 
@@ -45,6 +45,7 @@ func (t *transaction) create(c container, p *place, key []byte) (kvdb.RwBucket, 
 	if t.changes.keep {
 		back = p.backCreate(key)
 	}
+	t.changes.touched(p, key)
 	err := t.changes.make(func() (err error) {
 		made, err = c.CreateBucket(key)
 		return err
@@ -75,6 +76,8 @@ func (t *transaction) remove(c container, p *place, key []byte) error {
 	if t.changes.keep {
 		back = p.backDelete(c, key)
 	}
+
+	t.changes.touched(p, key)
 
 	return t.changes.make(func() error { return c.DeleteBucket(key) }, back)
 }
@@ -139,7 +142,8 @@ func (t *transaction) Commit() error {
 // ownTx is a transaction of BeginReadWriteTx.
 type ownTx struct {
 	transaction
-	db *DB
+	db     *DB
+	caller string // only for tests
 }
 
 // Commit makes the transaction durable and runs its handlers.
@@ -147,9 +151,9 @@ func (t *ownTx) Commit() error {
 	if t.bolt.DB() == nil {
 		return walletdb.ErrTxClosed
 	}
-	writes := 0
+	var writes []Write
 	if t.changes.dirty {
-		writes = 1
+		writes = append(writes, t.changes.write(t.caller))
 	}
 	if err := t.db.save(t.bolt, writes); err != nil {
 		return err

@@ -23,6 +23,16 @@ type changes struct {
 	dirty  bool // something was changed
 	inside bool // bolt is changing its tree; after a panic: the tree is half changed
 	undo   []undoStep
+	tops   map[string]struct{} // the buckets that were changed; nil unless a test watches
+}
+
+func (db *DB) newChanges(keep bool) *changes {
+	c := &changes{keep: keep}
+	if db.watch != nil {
+		c.tops = map[string]struct{}{}
+	}
+
+	return c
 }
 
 // undoStep takes one change back.
