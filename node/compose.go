@@ -38,6 +38,7 @@ func (n *Node) startChain(ctx context.Context, down *teardown) error {
 	if n.source, err = n.opts.Chain.source(n.opts, hints); err != nil {
 		return err
 	}
+	n.source = n.opts.seams.source(n.source)
 	if err := n.source.Start(ctx); err != nil {
 		return err
 	}
@@ -223,7 +224,7 @@ func (n *Node) composePeers() error {
 		NodeKey: n.wallet.NodeKey(), ChainHash: *n.opts.Params.GenesisHash,
 		Features: n.features, Listen: n.opts.Listen, Handler: peerHandler{n},
 		KnownPeer: n.knownPeer, Limits: peer.Limits{Strangers: n.opts.MaxStrangers},
-		Log: n.log.With("part", "peer"),
+		Dial: n.opts.seams.dial, Bind: n.opts.seams.bind, Log: n.log.With("part", "peer"),
 	})
 	return err
 }

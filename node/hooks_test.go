@@ -1,14 +1,19 @@
 package node
 
 import (
+	"context"
 	"errors"
+	"net"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/orders"
+	"github.com/inletlsp/inlet/node/store"
 )
 
 // HoldClaims makes the node hold HTLCs from which an LSP has withheld a fee: it
@@ -27,12 +32,28 @@ type Mischief struct {
 	Open     func(*chanfactory.OpenRequest)
 	Wire     func(sent bool, m lnwire.Message)
 	Features func(*lnwire.RawFeatureVector)
+	Lifeline Lifeline
 }
+
+// Lifeline is where a test holds the life of a node in its hands: what it writes,
+// says and broadcasts. Nil members change nothing.
+type Lifeline struct {
+	Line      func(peer [33]byte, sent bool, m lnwire.Message)
+	Commit    store.Watch
+	Broadcast func(*wire.MsgTx) error
+	Dial      func(ctx context.Context, network, addr string) (net.Conn, error)
+	Bind      func(ctx context.Context, network, addr string) (net.Listener, error)
+}
+
+// SetStoreGroup makes the store commit so many writes together at most.
+func (o *Options) SetStoreGroup(n int) { o.storeGroup = n }
 
 // SetMischief makes the node break its word.
 func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
+		onLine: m.Lifeline.Line, onCommit: m.Lifeline.Commit,
+		onBroadcast: m.Lifeline.Broadcast, dial: m.Lifeline.Dial, bind: m.Lifeline.Bind,
 	}
 }
 
@@ -52,4 +73,74 @@ func (n *Node) ConnOf(of *btcec.PublicKey) uint64 {
 		return 0
 	}
 	return c.ID()
+}
+
+// ChannelState is what a node has stored about an open channel.
+type ChannelState struct {
+	Point     wire.OutPoint
+	Peer      [33]byte
+	Ours      bool // we funded it
+	Confirmed bool
+	Quiet     bool // no HTLC and no update is under way
+	Balance   lnwire.MilliSatoshi
+}
+
+// ChannelStates reads the open channels from the store.
+func (n *Node) ChannelStates() ([]ChannelState, error) {
+	chans, err := n.channels.ChannelStateDB().FetchAllOpenChannels()
+	if err != nil {
+		return nil, err
+	}
+	var list []ChannelState
+	for _, ch := range chans {
+		local, remote := ch.LocalCommitment, ch.RemoteCommitment
+		_, tip := ch.RemoteCommitChainTip()
+		unsigned, err := ch.UnsignedAckedUpdates()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ChannelState{
+			Point: ch.FundingOutpoint, Peer: [33]byte(ch.IdentityPub.SerializeCompressed()),
+			Ours: ch.IsInitiator, Confirmed: !ch.IsZeroConf() || ch.ZeroConfConfirmed(),
+			Quiet:   len(local.Htlcs)+len(remote.Htlcs) == 0 && tip != nil && len(unsigned) == 0,
+			Balance: local.LocalBalance,
+		})
+	}
+	return list, nil
+}
+
+// ForcedCloses lists the channels that went on chain without agreement.
+func (n *Node) ForcedCloses() ([]wire.OutPoint, error) {
+	state := n.channels.ChannelStateDB()
+	closed, err := state.FetchClosedChannels(false)
+	if err != nil {
+		return nil, err
+	}
+	var list []wire.OutPoint
+	for _, ch := range closed {
+		if ch.CloseType != channeldb.CooperativeClose && ch.CloseType != channeldb.FundingCanceled {
+			list = append(list, ch.ChanPoint)
+		}
+	}
+	all, err := state.FetchAllChannels()
+	for _, ch := range all {
+		if ch.HasChanStatus(channeldb.ChanStatusCommitBroadcasted) ||
+			ch.HasChanStatus(channeldb.ChanStatusBorked) {
+
+			list = append(list, ch.FundingOutpoint)
+		}
+	}
+	return list, err
+}
+
+// MayBeOut lists the funding transactions of an order that are out or may go out.
+func (n *Node) MayBeOut(order string) ([]wire.OutPoint, error) {
+	list, err := n.factory.Fundings()
+	var points []wire.OutPoint
+	for _, f := range list {
+		if f.Tag == order && f.State != chanfactory.Gone && f.State != chanfactory.Withheld {
+			points = append(points, f.Point)
+		}
+	}
+	return points, err
 }

@@ -125,7 +125,7 @@ func (n *Node) lspMessage(c *peer.Conn, raw []byte) {
 func (d *lspDesk) reply(c *peer.Conn, raw []byte) {
 	m, err := lnwire.NewCustom(lsp.MessageType, raw)
 	if err == nil {
-		d.n.opts.seams.wire(true, m)
+		d.n.opts.seams.wire(c.PubKey(), true, m)
 		err = c.SendMessage(false, m)
 	}
 	if err != nil {
@@ -144,6 +144,7 @@ func (d *lspDesk) Send(to [33]byte, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("node: make LSPS message: %w", err)
 	}
+	d.n.opts.seams.wire(to, true, m)
 	return c.SendMessage(false, m)
 }
 

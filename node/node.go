@@ -85,7 +85,9 @@ func New(opts Options) (*Node, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	db, err := store.Open(store.Options{Dir: opts.Dir, Log: opts.Log, MaxGroup: opts.storeGroup})
+	db, err := store.Open(store.Options{
+		Dir: opts.Dir, Log: opts.Log, MaxGroup: opts.storeGroup, Watch: opts.seams.onCommit,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,8 @@ var _ lnpeer.Peer = connPeer{}
 type peerHandler struct{ n *Node }
 
 func (h peerHandler) wrap(c *peer.Conn) connPeer {
-	return connPeer{Conn: c, tap: h.n.opts.seams.wire, wipe: func(point wire.OutPoint) {
+	tap := func(sent bool, m lnwire.Message) { h.n.opts.seams.wire(c.PubKey(), sent, m) }
+	return connPeer{Conn: c, tap: tap, wipe: func(point wire.OutPoint) {
 		h.n.links.Remove(lnwire.NewChanIDFromOutPoint(point))
 	}}
 }

@@ -1,14 +1,21 @@
 package node
 
 import (
+	"context"
+	"net"
+
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/orders"
+	"github.com/inletlsp/inlet/node/store"
 )
 
 // seams are where tests turn a node into an LSP that breaks its word, so that a real
-// client can be seen to notice. Nothing but hooks_test.go sets them: in programs all
+// client can be seen to notice, and where they end a node's life in the middle of
+// something. Nothing but hooks_test.go sets them: in programs all
 // are nil, and nothing happens.
 type seams struct {
 	wrapSwitch func(orders.Switch) orders.Switch
@@ -16,6 +23,15 @@ type seams struct {
 	// onWire sees each message that the node sends, before it leaves, or gets.
 	onWire   func(sent bool, m lnwire.Message)
 	features func(*lnwire.RawFeatureVector)
+	// onLine is onWire for tests that must know the peer.
+	onLine func(peer [33]byte, sent bool, m lnwire.Message)
+	// onCommit sees each durable write of the store, and can fail it.
+	onCommit store.Watch
+	// onBroadcast sees each transaction before it leaves; an error keeps it here.
+	onBroadcast func(*wire.MsgTx) error
+	// dial and bind make the sockets for peers.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	bind func(ctx context.Context, network, addr string) (net.Listener, error)
 }
 
 func (s seams) held(w orders.Switch) orders.Switch {
@@ -32,9 +48,12 @@ func (s seams) open(r chanfactory.OpenRequest) chanfactory.OpenRequest {
 	return r
 }
 
-func (s seams) wire(sent bool, m lnwire.Message) {
+func (s seams) wire(peer [33]byte, sent bool, m lnwire.Message) {
 	if s.onWire != nil {
 		s.onWire(sent, m)
+	}
+	if s.onLine != nil {
+		s.onLine(peer, sent, m)
 	}
 }
 
@@ -43,4 +62,25 @@ func (s seams) offer(f *lnwire.RawFeatureVector) *lnwire.RawFeatureVector {
 		s.features(f)
 	}
 	return f
+}
+
+func (s seams) source(of chain.Source) chain.Source {
+	if s.onBroadcast == nil {
+		return of
+	}
+	return gatedSource{of, s.onBroadcast}
+}
+
+// gatedSource is a chain that shows transactions to a test first.
+type gatedSource struct {
+	chain.Source
+	gate func(*wire.MsgTx) error
+}
+
+// Broadcast implements chain.Source. The wallet broadcasts through it too.
+func (s gatedSource) Broadcast(tx *wire.MsgTx, label string) error {
+	if err := s.gate(tx); err != nil {
+		return err
+	}
+	return s.Source.Broadcast(tx, label)
 }

@@ -137,6 +137,21 @@ func (m *Node) Stop() {
 	}
 }
 
+// Ended waits until Run has returned without being asked to, and returns its error. Start
+// may follow.
+func (m *Node) Ended() error {
+	m.net.Helper()
+	select {
+	case err := <-m.done:
+		m.end()
+		m.end = nil
+		return err
+	case <-time.After(timeout):
+		m.net.Fatalf("node %s does not end", m.opts.Alias)
+		return nil
+	}
+}
+
 // URI is PUBKEY@HOST:PORT of the node.
 func (m *Node) URI() string { return m.URIs()[0] }
 
