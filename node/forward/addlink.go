@@ -106,7 +106,7 @@ func (l *Links) linkConfig(one *oneLink, ch *channeldb.OpenChannel,
 			// It comes from the link's own goroutine, which its removal waits for.
 			l.wg.Go(func() { l.failed(one, f) })
 		},
-		SyncStates: sync, BatchTicker: ticker.New(batchTick), BatchSize: commitBatch,
+		SyncStates: sync, BatchTicker: newOwedTicker(one.lc.OweCommitment), BatchSize: commitBatch,
 		FwdPkgGCTicker:          ticker.New(fwdPkgGCInterval),
 		PendingCommitTicker:     ticker.New(pendingCommitTimeout),
 		MinUpdateTimeout:        htlcswitch.DefaultMinLinkFeeUpdateTimeout,
