@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -62,25 +63,22 @@ func newLifeline() *lifeline {
 	}
 }
 
-// of puts a node on the lifeline, with each write a commit of its own.
-func (l *lifeline) of(o *node.Options) {
-	o.SetStoreGroup(1)
-	o.SetMischief(node.Mischief{Lifeline: l.seams()})
-}
-
 func (l *lifeline) seams() node.Lifeline {
 	return node.Lifeline{
 		Commit: l.commit, Broadcast: l.broadcast, Dial: l.dial, Bind: l.bind,
 	}
 }
 
-// arm begins to count writes, and ends the life where dies says so; nil: nowhere.
-func (l *lifeline) arm(dies func(n int, at moment) bool) {
+// arm begins to count writes, and ends the life where dies says so; nil: nowhere. The
+// channel is closed at that moment. With diskOnly the end is an error of the disk, and
+// the connections are left to the node.
+func (l *lifeline) arm(diskOnly bool, dies func(n int, at moment) bool) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts, l.list, l.commits, l.dies = map[string]int{}, nil, 0, dies
-	l.hit, l.at = make(chan struct{}), moment{}
+	l.hit, l.diskOnly, l.late = make(chan struct{}), diskOnly, nil
 	clear(l.out)
+	return l.hit
 }
 
 // disarm ends the counting and returns what was counted.
@@ -91,26 +89,13 @@ func (l *lifeline) disarm() []moment {
 	return l.list
 }
 
-// died is closed at the end of the life.
-func (l *lifeline) died() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.hit
-}
-
-// place is where the life ended.
-func (l *lifeline) place() moment {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.at
-}
-
-// revive begins the next life. It is not ended.
-func (l *lifeline) revive() {
+// revive begins the next life, and returns what the one before has signed and broadcast
+// after an error of the disk.
+func (l *lifeline) revive() (late []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dead, l.failing, l.diskOnly, l.dies = false, false, false, nil
-	l.hit = make(chan struct{}) // nobody waits for the old one any more
+	return l.late
 }
 
 func (l *lifeline) commit(done bool, writes []store.Write) error {
@@ -133,7 +118,6 @@ func (l *lifeline) commit(done bool, writes []store.Write) error {
 	if l.dies == nil || !l.dies(l.commits, at) {
 		return nil
 	}
-	l.at = at
 	if l.failing = l.diskOnly; !l.failing {
 		l.dead = true
 		l.cut()
@@ -160,14 +144,29 @@ func (l *lifeline) disconnect() {
 func (l *lifeline) broadcast(tx *wire.MsgTx) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failing {
-		l.late = append(l.late, tx.TxHash().String())
+	if _, before := l.out[tx.TxHash()]; l.failing && !before {
+		l.late = append(l.late, "broadcast "+tx.TxHash().String())
 	}
 	if l.dead {
 		return errDied
 	}
 	l.out[tx.TxHash()] = time.Now()
 	return nil
+}
+
+// says notes signatures that leave after the disk's error.
+func (l *lifeline) says(sent bool, m lnwire.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !sent || !l.failing {
+		return
+	}
+	switch m.(type) {
+	case *lnwire.CommitSig, *lnwire.FundingCreated, *lnwire.FundingSigned, *lnwire.ClosingSigned,
+		*lnwire.RevokeAndAck:
+
+		l.late = append(l.late, m.MsgType().String())
+	}
 }
 
 // broadcasts lists what has left since arm.
@@ -253,7 +252,7 @@ type watched struct {
 	index uint64
 }
 
-func (w *watchman) line(_ [33]byte, sent bool, m lnwire.Message) {
+func (w *watchman) line(sent bool, m lnwire.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.out == nil {
@@ -290,4 +289,48 @@ func (w *watchman) report() (open, seen int, longest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.out), w.seen, w.max
+}
+
+// errorLog keeps the errors that a node logs.
+type errorLog struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+func (e *errorLog) over(log *slog.Logger) *slog.Logger {
+	return slog.New(errorHandler{log.Handler(), e})
+}
+
+// take returns the errors since the last time.
+func (e *errorLog) take() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	lines := e.lines
+	e.lines = nil
+	return lines
+}
+
+type errorHandler struct {
+	slog.Handler
+	to *errorLog
+}
+
+func (h errorHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError || h.Handler.Enabled(ctx, level)
+}
+
+func (h errorHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		h.to.mu.Lock()
+		h.to.lines = append(h.to.lines, r.Message)
+		h.to.mu.Unlock()
+	}
+	if !h.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h errorHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return errorHandler{h.Handler.WithAttrs(attrs), h.to}
 }
