@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,9 +46,9 @@ type stage struct {
 	cliLife *lifeline // of the newest client
 	payLife *lifeline
 	guard   *watchman
-	errors  *errorLog                                                   // of the LSP
-	group   int                                                         // writes in one commit; 0: as many as come
-	line    func(at string, peer [33]byte, sent bool, m lnwire.Message) // nil but in a sweep of messages
+	errors  *errorLog           // of the LSP
+	group   int                 // writes in one commit; 0: as many as come
+	line    atomic.Pointer[tap] // nil but in a sweep of messages
 	clients int
 	waived  int // points at which the fee was waived by rule
 	retried int // points at which the payer had to pay again
@@ -71,6 +72,17 @@ func newStage(t testing.TB, s sale, group int) *stage {
 	return st
 }
 
+// tap sees the messages of all nodes.
+type tap func(at string, peer [33]byte, sent bool, m lnwire.Message)
+
+func (st *stage) setLine(t tap) {
+	if t == nil {
+		st.line.Store(nil)
+		return
+	}
+	st.line.Store(&t)
+}
+
 // hold puts a node on a lifeline, and its messages in sight.
 func (st *stage) hold(o *node.Options, name string, l *lifeline) {
 	seams := l.seams()
@@ -79,8 +91,8 @@ func (st *stage) hold(o *node.Options, name string, l *lifeline) {
 		if name == "payer" {
 			st.guard.line(sent, m)
 		}
-		if st.line != nil {
-			st.line(name, peer, sent, m)
+		if line := st.line.Load(); line != nil {
+			(*line)(name, peer, sent, m)
 		}
 	}
 	o.SetStoreGroup(st.group)
