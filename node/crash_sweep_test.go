@@ -152,7 +152,7 @@ func sweep(t *testing.T, s sale, b blow) {
 // and known.
 var critical = []string{
 	"inlet-orders", "inlet-fundings", "inlet-purchases", "LeaseOutput", "SyncPending", "MarkAsOpen",
-	"circuit-adds", "circuit-keystones", "AppendRemoteCommitChain", "WitnessCache", "invoices",
+	"circuit-adds", "circuit-keystones", "alias-bucket", "AppendRemoteCommitChain", "WitnessCache", "invoices",
 }
 
 // chosen are the moments to strike at: all, or the sample of `make test`.

@@ -120,7 +120,7 @@ func (l *Links) linkConfig(one *oneLink, ch *channeldb.OpenChannel,
 		NotifyInactiveChannel:   l.cfg.Events.ChannelUnusable,
 		NotifyInactiveLinkEvent: nop,
 		NotifyChannelUpdate:     func(*channeldb.OpenChannel) {},
-		HtlcNotifier:            e.htlcs, GetAliases: e.cfg.Aliases.GetAliases,
+		HtlcNotifier:            e.htlcs, GetAliases: ownFirst(e.cfg.Aliases.GetAliases),
 		PreviouslySentShutdown: fn.None[lnwire.Shutdown](),
 		MaxFeeExposure:         htlcswitch.DefaultMaxFeeExposure,
 		// What our init does not offer must not be done.
