@@ -51,7 +51,7 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 	if err != nil {
 		return fmt.Errorf("forward: watch channel %v: %w", ch.FundingOutpoint, err)
 	}
-	one := &oneLink{conn: c, lc: lc, fresh: !sync}
+	one := &oneLink{conn: c, lc: lc, fresh: !sync, ticks: newOwedTicker(lc.OweCommitment)}
 	one.link = &strictLink{
 		ChannelLink: htlcswitch.NewChannelLink(l.linkConfig(one, ch, events, sync), lc),
 		routes:      e.cfg.Routes, delta: uint32(e.cfg.Policy.Delta), update: e.UpdateFor,
@@ -106,7 +106,7 @@ func (l *Links) linkConfig(one *oneLink, ch *channeldb.OpenChannel,
 			// It comes from the link's own goroutine, which its removal waits for.
 			l.wg.Go(func() { l.failed(one, f) })
 		},
-		SyncStates: sync, BatchTicker: newOwedTicker(one.lc.OweCommitment), BatchSize: commitBatch,
+		SyncStates: sync, BatchTicker: one.ticks, BatchSize: commitBatch,
 		FwdPkgGCTicker:          ticker.New(fwdPkgGCInterval),
 		PendingCommitTicker:     ticker.New(pendingCommitTimeout),
 		MinUpdateTimeout:        htlcswitch.DefaultMinLinkFeeUpdateTimeout,

@@ -108,6 +108,7 @@ type oneLink struct {
 	link  *strictLink
 	lc    *lnwallet.LightningChannel
 	fresh bool
+	ticks *owedTicker
 }
 
 // NewLinks builds an empty set.
@@ -232,6 +233,11 @@ func (l *Links) readyAgain(one *oneLink, m *lnwire.ChannelReady) error {
 	if err := one.lc.InitNextRevocation(m.NextPerCommitmentPoint); err != nil {
 		return fmt.Errorf("forward: store next revocation point: %w", err)
 	}
+	// The peer's commitment_signed may have come to the link before this point did: the
+	// link has answered it and could not sign, and nothing else would make it sign. A
+	// hook has it look again; it may wait for channel_reestablish first.
+	one.ticks.again()
+	l.wg.Go(func() { one.link.OnCommitOnce(htlcswitch.Outgoing, func() {}) })
 	if one.link.EligibleToForward() {
 		l.tellUsable(one)
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"sync"
 	"time"
 
 	"github.com/lightningnetwork/lnd/ticker"
@@ -19,9 +20,11 @@ import (
 type owedTicker struct {
 	ticker.Ticker
 
-	owes  func() bool // whether the link owes a signature
+	owes func() bool // whether the link owes a signature
+
+	mu    sync.Mutex
 	first chan time.Time
-	over  bool // the link owes nothing from before any more
+	over  bool // guarded by mu; the link owes nothing from before any more
 }
 
 func newOwedTicker(owes func() bool) *owedTicker {
@@ -34,10 +37,24 @@ func newOwedTicker(owes func() bool) *owedTicker {
 
 // Ticks implements ticker.Ticker.
 func (t *owedTicker) Ticks() <-chan time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	// Taken, the tick was acted on: from then on a revocation makes the link sign. BOLT 2
 	// forbids a signature without a change, so it is withdrawn when another has come first.
 	if t.over = t.over || len(t.first) == 0 || !t.owes(); t.over {
 		return t.Ticker.Ticks()
 	}
 	return t.first
+}
+
+// again gives another tick to a link that owes a signature. The link sees it when it
+// waits the next time.
+func (t *owedTicker) again() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case t.first <- time.Time{}:
+	default:
+	}
+	t.over = false
 }

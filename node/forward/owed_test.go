@@ -41,3 +41,25 @@ func TestOwedTicker(t *testing.T) {
 		t.Error("a link that has signed signs again for nothing")
 	}
 }
+
+// TestOwedAgain: a link that could not sign when it should have, for want of the peer's
+// next revocation point, gets a tick when that comes.
+func TestOwedAgain(t *testing.T) {
+	owes := true
+	late := newOwedTicker(func() bool { return owes })
+	defer late.Stop()
+	<-late.Ticks() // it could not sign
+	late.again()
+	select {
+	case <-late.Ticks():
+	default:
+		t.Error("the link does not sign")
+	}
+	late.again()
+	owes = false // it has signed meanwhile
+	select {
+	case <-late.Ticks():
+		t.Error("the link signs for nothing")
+	default:
+	}
+}
