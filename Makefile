@@ -1,6 +1,7 @@
 # make build   bin/inlet and bin/btcd, static
 # make demo    the whole story on a private chain, in a temporary folder
 # make test    all tests, those against real lnd, LDK and bitcoind included
+# make crash   all points of the crash, disk and disconnect sweeps (about an hour)
 # make check   format, vet, linters, the rules of the house
 # make race    the packages with the most goroutines under the race detector
 # make bench   all benchmarks
@@ -36,7 +37,7 @@ export CGO_ENABLED := 0
 PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT)
 
-.PHONY: all build demo test unit interop ldkclient check fmt vet lint house race bench clean
+.PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean
 
 all: build
 
@@ -59,6 +60,11 @@ interop: build ldkclient $(BITCOIND)
 	cd itest && $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
 		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
 	cd itest && $(PROGRAMS) INLET_LND=$(LND) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
+
+# Every write and every message of a sale, where make test takes a sample of them.
+crash: build
+	INLET_CRASH=all $(PROGRAMS) $(GO) test -count=1 -timeout 180m -v $(TESTFLAGS) ./node \
+		-run 'TestCrash(AtEveryWrite|AtRandom)|TestDiskErrorAtEveryWrite|TestCutAtEveryMessage|TestKill$$|TestFullDisk$$'
 
 ldkclient:
 	cd itest && CGO_ENABLED=1 $(GO) build -o $(LDKCLIENT) ./ldkclient
