@@ -37,6 +37,7 @@ var arrows = map[string]map[string]string{
 		"node/api":     "fills the admin API",
 		"node/court":   "its room",
 		"node/forward": "its room",
+		"node/logs":    "its room",
 		"node/orders":  "its room",
 		"node/pay":     "its room",
 		"node/store":   "its room",

@@ -14,6 +14,7 @@ import (
 
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/node/logs"
 	"github.com/inletlsp/inlet/node/orders"
 )
 
@@ -56,7 +57,8 @@ type Options struct {
 	// NoEvents switches the durable events off, for programs that don't read them.
 	NoEvents bool
 
-	// Log gets structured logs; nil discards them.
+	// Log gets structured logs; nil discards them. What peers can cause in it is bounded: a
+	// line has at most 512 bytes, a minute at most 1 MB but for errors, see node/logs.
 	Log *slog.Logger
 
 	clock      clock.Clock // nil: the system's
@@ -152,6 +154,7 @@ func (o *Options) complete() error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Log = slog.New(logs.New(o.Log.Handler()))
 	if o.clock == nil {
 		o.clock = clock.NewDefaultClock()
 	}

@@ -158,12 +158,14 @@ func (l *Links) tellUsable(one *oneLink) {
 // failed ends a link that lnd gave up, as far as lnd says it must.
 func (l *Links) failed(one *oneLink, f htlcswitch.LinkFailureError) {
 	log, point := l.cfg.Engine.cfg.Log, one.lc.ChannelPoint()
-	log.Error("channel link failed", "chan", point.String(), "err", f.Error())
+	// A peer can have a link fail as often as it reconnects; what costs money follows below.
+	log.Warn("channel link failed", "chan", point.String(), "err", f.Error())
 	id := lnwire.NewChanIDFromOutPoint(point)
 	l.removeOnly(id, one)
 
 	broken := f.FailureAction == htlcswitch.LinkFailureForceClose || f.PermanentFailure
 	if f.FailureAction == htlcswitch.LinkFailureForceClose {
+		log.Error("the channel must be closed by force", "chan", point.String(), "err", f.Error())
 		if err := l.cfg.Court.ForceClose(point); err != nil {
 			log.Error("cannot force-close", "chan", point.String(), "err", err)
 		}
