@@ -25,7 +25,10 @@ type Conn struct {
 	wire    *secure
 	queue   *queue
 	pings   *pinger
-	active  atomic.Int64 // Unix nanoseconds of the last message but ping and pong
+	since   time.Time
+	// standing is of an inbound connection; guarded by Manager.admission.
+	standing standing
+	active   atomic.Int64 // Unix nanoseconds of the last message but ping and pong
 	life
 }
 
@@ -46,7 +49,7 @@ func newConn(id uint64, wire *secure, inbound bool, limits *Limits) *Conn {
 	c := &Conn{
 		id: id, inbound: inbound, limits: limits, wire: wire,
 		queue: newQueue(limits.QueueMessages, limits.QueueBytes),
-		pings: newPinger(limits.Ping, limits.Pong),
+		pings: newPinger(limits.Ping, limits.Pong), since: time.Now(),
 		life: life{
 			quit: make(chan struct{}), readEnd: make(chan struct{}),
 			writeEnd: make(chan struct{}), ready: make(chan struct{}),

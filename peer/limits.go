@@ -4,13 +4,22 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// strangerIdle is how long a stranger must have been idle to be evicted.
+	// strangerIdle is how long a stranger must have been idle to be evicted, and
+	// strangerTurn how long it may keep its place by being busy: some hundred that are
+	// busy for ever must not keep all others out for ever.
 	strangerIdle = 10 * time.Second
+	strangerTurn = 20 * time.Second
+	// askAgainStranger and askAgainKnown are how long an answer of Config.KnownPeer
+	// holds. It may cost a look into a database, and a newcomer has all of the connected
+	// counted: without this a flood of newcomers would keep the node busy with that.
+	askAgainStranger = 2 * time.Second
+	askAgainKnown    = time.Minute
 	// readBurst is how many seconds' worth of Limits.ReadRate may come at once.
 	readBurst = 4
 )
@@ -20,8 +29,9 @@ type Limits struct {
 	// Strangers is how many inbound peers without channels may be connected
 	// (those for which Config.KnownPeer is false). Default 100. When they are
 	// all there, the one that has been idle for longest makes room if it has
-	// been idle for 10 seconds at least; else the newcomer is refused. Peers
-	// with channels, and peers that we dialled, are neither counted nor evicted.
+	// been idle for 10 seconds at least, else the one that has been connected for
+	// longest after 20 seconds at least; else the newcomer is refused. Peers with
+	// channels, and peers that we dialled, are neither counted nor evicted.
 	Strangers int
 	// Handshakes is how many inbound connections may be between TCP accept and
 	// Connected. Default 200. A newer one takes the room of the oldest, so that
@@ -112,25 +122,57 @@ func (h *handshakes) enter(cancel context.CancelCauseFunc) (leave func()) {
 	}
 }
 
+// standing is what Config.KnownPeer said of a connection's node, and when.
+type standing struct {
+	known bool
+	asked time.Time
+}
+
+// ask asks KnownPeer, unless the last answer is younger than age. The caller holds
+// Manager.admission.
+func (c *Conn) ask(now time.Time, known func([33]byte) bool, age time.Duration) bool {
+	if s := c.standing; s.asked.IsZero() || now.Sub(s.asked) >= age {
+		c.standing = standing{known(c.pub), now}
+	}
+	return c.standing.known
+}
+
 // evict picks the stranger to make room for one more: nil if there is room. It
-// returns ErrTooManyPeers when all are in use.
+// returns ErrTooManyPeers when all are in use. The caller holds Manager.admission.
 func evict(inbound []*Conn, known func([33]byte) bool, limit int) (*Conn, error) {
-	var strangers int
-	var idlest *Conn
-	for _, c := range inbound {
-		if c.ended() || known(c.pub) {
-			continue
+	now := time.Now()
+	strangers := slices.DeleteFunc(inbound, func(c *Conn) bool {
+		age := askAgainStranger
+		if c.standing.known {
+			age = askAgainKnown
 		}
-		strangers++
-		if idlest == nil || c.active.Load() < idlest.active.Load() {
-			idlest = c
+		return c.ended() || c.ask(now, known, age)
+	})
+	for len(strangers) >= limit {
+		victim := choose(now, strangers)
+		switch {
+		case victim == nil:
+			return nil, ErrTooManyPeers
+		case !victim.ask(now, known, 0):
+			return victim, nil
 		}
+		// It became known since it was asked.
+		strangers = slices.DeleteFunc(strangers, func(c *Conn) bool { return c == victim })
 	}
+	return nil, nil
+}
+
+// choose picks who has to go: the idlest, or else the one that was here first.
+func choose(now time.Time, strangers []*Conn) *Conn {
+	idlest := slices.MinFunc(strangers, func(a, b *Conn) int {
+		return cmp.Compare(a.active.Load(), b.active.Load())
+	})
+	first := slices.MinFunc(strangers, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	switch {
-	case strangers < limit:
-		return nil, nil
-	case idlest.idle() < strangerIdle:
-		return nil, ErrTooManyPeers
+	case idlest.idle() >= strangerIdle:
+		return idlest
+	case now.Sub(first.since) >= strangerTurn:
+		return first
 	}
-	return idlest, nil
+	return nil
 }

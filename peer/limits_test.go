@@ -164,3 +164,64 @@ func TestQueue(t *testing.T) {
 	require.False(t, ok)
 	require.Zero(t, q.urgent.bytes+q.lazy.bytes)
 }
+
+// Strangers that are busy for ever keep their places for 20 seconds only.
+func TestStrangersBusyForEver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		a := startNode(t, n, testKey(1), "a:1", few)
+		all := strangers(t, n, a, 11, 15)
+		for range 14 {
+			for _, s := range all {
+				require.True(t, s.say(custom(t, 37913, "busy")))
+			}
+			<-time.After(time.Second)
+		}
+		dialScript(t, n, a, "a:1", testKey(16)).greet().wantWarning("too many peers")
+		<-time.After(time.Second)
+		require.True(t, all[0].say(custom(t, 37913, "busy")))
+		connectScript(t, n, a, "a:1", testKey(16))
+		require.False(t, a.has(11), "the first has had its turn")
+		require.True(t, a.has(12))
+		require.ErrorIs(t, a.lastEnd(), ErrEvicted)
+	})
+}
+
+// A flood of newcomers does not become a flood of questions to KnownPeer, and whoever
+// became known meanwhile neither goes nor counts.
+func TestStrangersAreRarelyAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := newMemNet()
+		asked, known := 0, make(map[[33]byte]bool)
+		a := startNode(t, n, testKey(1), "a:1", few, func(c *Config) {
+			c.KnownPeer = func(node [33]byte) bool { asked++; return known[node] }
+		})
+		strangers(t, n, a, 11, 15)
+		asked = 0
+		for range 100 {
+			dialScript(t, n, a, "a:1", testKey(16)).greet().wantWarning("too many peers")
+		}
+		require.LessOrEqual(t, asked, 100+5)
+
+		known[key(testKey(11).PubKey())] = true
+		<-time.After(askAgainStranger)
+		connectScript(t, n, a, "a:1", testKey(16))
+		require.True(t, a.has(11))
+
+		known[key(testKey(12).PubKey())] = true // the idlest, and nobody has asked yet
+		<-time.After(strangerIdle)
+		a.admission.Lock()
+		for _, c := range a.Peers() {
+			c.standing.asked = time.Now()
+		}
+		a.admission.Unlock()
+		connectScript(t, n, a, "a:1", testKey(17))
+		require.True(t, a.has(11) && a.has(12))
+		require.Len(t, a.Peers(), 7)
+
+		known = nil
+		<-time.After(askAgainKnown)
+		connectScript(t, n, a, "a:1", testKey(18))
+		require.False(t, a.has(11), "it is a stranger again")
+	})
+}

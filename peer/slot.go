@@ -218,7 +218,7 @@ func (m *Manager) take(c *Conn) (old *Conn, err error) {
 		return old, err
 	}
 	var victim *Conn
-	if c.inbound && !m.cfg.KnownPeer(c.pub) {
+	if c.inbound && !c.ask(time.Now(), m.cfg.KnownPeer, 0) {
 		if victim, err = evict(inbound, m.cfg.KnownPeer, m.cfg.Limits.Strangers); err != nil {
 			return nil, err
 		}

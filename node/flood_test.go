@@ -1,0 +1,180 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/btcsuite/btcd/btcutil"
+
+	"github.com/inletlsp/inlet/node"
+	"github.com/inletlsp/inlet/node/nodetest"
+	"github.com/inletlsp/inlet/node/pay"
+)
+
+// floodPlan is how large a flood is.
+type floodPlan struct {
+	ids       int
+	lasts     time.Duration
+	newcomers int // clients that come for the first time during the flood
+}
+
+// maxFloodRSS is how much the memory of the LSP may grow, in kB.
+const maxFloodRSS = 64 << 10
+
+// maxFloodLog is how much a minute may add to the log.
+const maxFloodLog = 1_000_000
+
+// maxLogLine is the longest line, with its end.
+const maxLogLine = 512
+
+// TestFlood: while strangers do all that strangers can, payments of honest clients open
+// their channels and settle, the LSP's memory and log stay bounded, and clients that
+// come for the first time are served. INLET_FLOOD=full has a thousand node ids for three
+// minutes (make flood).
+func TestFlood(t *testing.T) {
+	plan := floodPlan{ids: 270, lasts: 12 * time.Second, newcomers: 2}
+	if os.Getenv("INLET_FLOOD") == "full" {
+		plan = floodPlan{ids: 1000, lasts: 3 * time.Minute, newcomers: 10}
+	}
+	w := newFloodWorld(t, plan)
+	before := w.payFor(0, 6)
+	calm := w.lsp.status("VmRSS")
+
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: time.Second, pace: 5 * time.Millisecond}
+	watch := w.lsp.watch(ctx)
+	f.start(ctx, plan.ids)
+	during := w.payFor(plan.lasts, 6)
+	end()
+	seen := <-watch
+	f.wg.Wait()
+	after := w.payFor(0, 6)
+
+	for i, k := range floodKinds {
+		t.Logf("%-32s %6d connections, %7d messages", k.name, f.rounds[i].Load(), f.counts[i].Load())
+	}
+	t.Logf("%d connections were refused; %d orders were sold to strangers", f.refused.Load(),
+		f.bought.Load())
+	t.Logf("honest JIT payments: before %v; during %v; after %v", before, during, after)
+	t.Logf("newcomers bought after %v tries", w.tries)
+	t.Logf("RSS %d kB before, %d kB at most, %d kB after; log %d bytes in the worst minute, %d in all",
+		calm, seen.maxRSS, w.lsp.status("VmRSS"), seen.worstLog, w.lsp.logBytes())
+	if grown := seen.maxRSS - calm; grown > maxFloodRSS {
+		t.Errorf("memory grew by %d kB", grown)
+	}
+	if seen.worstLog > maxFloodLog {
+		t.Errorf("the log grew by %d bytes in a minute", seen.worstLog)
+	}
+	for _, l := range w.lsp.lines() {
+		if len(l)+1 > maxLogLine || !utf8.ValidString(l) || strings.ContainsAny(l, "\x1b\u202e\u2028") {
+			t.Errorf("a line of %d bytes: %s", len(l)+1, l)
+		}
+	}
+}
+
+// floodWorld is an LSP in a process of its own, a payer, and clients.
+type floodWorld struct {
+	*nodetest.Net
+	t       testing.TB
+	lsp     *lspProcess
+	payer   *nodetest.Node
+	clients []*nodetest.Node
+	waiting []*nodetest.Node // newcomers that did not come yet
+	tries   []int            // that newcomers needed
+}
+
+func newFloodWorld(t testing.TB, plan floodPlan) *floodWorld {
+	t.Helper()
+	w := &floodWorld{Net: nodetest.New(t), t: t}
+	w.lsp = startLSP(t, w.Net)
+	w.payer = w.Node("payer", nil)
+	w.lsp.fund(w.Net, 500_000, 100)
+	w.payer.Fund(16_000_000, 1)
+	for i := range 2 {
+		w.clients = append(w.clients, w.Node(fmt.Sprint("client ", i), nil))
+	}
+	for i := range plan.newcomers {
+		w.waiting = append(w.waiting, w.Node(fmt.Sprint("newcomer ", i), nil))
+	}
+	ctx, cancel := w.Context()
+	defer cancel()
+	_, err := w.payer.OpenChannel(ctx, node.OpenRequest{
+		Peer: w.lsp.key(), Addr: w.lsp.addr, Capacity: btcutil.Amount(15_000_000), Private: true,
+	})
+	must(t, err)
+	w.Mine(6)
+	for ev, err := range w.payer.Events(ctx) {
+		must(t, err)
+		if ev.Kind == node.ChannelOpened {
+			break
+		}
+	}
+	return w
+}
+
+// times are how long payments took, in order of size.
+type times []time.Duration
+
+func (d times) String() string {
+	slices.Sort(d)
+	return fmt.Sprintf("%d, median %v, worst %v", len(d), d[len(d)/2].Round(time.Millisecond),
+		d[len(d)-1].Round(time.Millisecond))
+}
+
+// payFor has clients in turn be paid over new channels: for that time, and at least so often.
+// Newcomers come among them while it is a flood.
+func (w *floodWorld) payFor(lasts time.Duration, least int) (took times) {
+	w.t.Helper()
+	begin := time.Now()
+	every := lasts / time.Duration(len(w.waiting)+1)
+	for i := 0; i < least || time.Since(begin) < lasts; i++ {
+		client := w.clients[i%len(w.clients)]
+		if lasts > 0 && len(w.waiting) > 0 && time.Since(begin) > lasts-every*time.Duration(len(w.waiting)) {
+			client, w.waiting = w.waiting[0], w.waiting[1:]
+			w.clients = append(w.clients, client)
+		}
+		took = append(took, w.sell(client))
+		if i%8 == 7 {
+			w.Mine(1)
+		}
+	}
+	return took
+}
+
+// sell has a client buy a channel, and returns how long its payment took.
+func (w *floodWorld) sell(client *nodetest.Node) time.Duration {
+	w.t.Helper()
+	ctx, cancel := w.Context()
+	defer cancel()
+	var inv node.JITInvoice
+	var err error
+	tries := 1
+	for ; ; tries++ {
+		inv, err = client.JITInvoice(ctx, node.JITInvoiceRequest{
+			LSP: w.lsp.key(), Addr: w.lsp.addr, Amount: 50_000_000, Description: "channel",
+		})
+		if err == nil {
+			break
+		}
+		w.t.Logf("try %d: %v", tries, err)
+		if ctx.Err() != nil {
+			w.t.Fatalf("the client can't buy in %d tries: %v", tries, err)
+		}
+	}
+	w.tries = append(w.tries, tries)
+	begin := time.Now()
+	p, err := w.payer.Pay(ctx, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
+	must(w.t, err)
+	if p.Status != pay.Succeeded {
+		w.t.Errorf("an honest payment failed: %+v", p.Failure)
+	}
+	return time.Since(begin)
+}
+
