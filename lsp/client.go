@@ -169,6 +169,9 @@ func (c *Client) unsent(lsp [33]byte, id string) {
 // Deliver hands in a message of a peer. It is false when the message is none of the
 // client's: a request, or from a peer that was asked nothing on this connection.
 func (c *Client) Deliver(lsp [33]byte, raw []byte) bool {
+	if !c.asks(lsp) {
+		return false // without parsing: any stranger can send much that is none of ours
+	}
 	m := parseMessage(raw)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,6 +199,13 @@ func (c *Client) Deliver(lsp [33]byte, raw []byte) bool {
 		delete(a.pending, m.id)
 	}
 	return true
+}
+
+// asks says that the peer was asked something on its present connection.
+func (c *Client) asks(lsp [33]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lsps[lsp] != nil
 }
 
 func (m message) answer() answer {

@@ -46,28 +46,38 @@ func (m *meter) take(now time.Time, perSecond int) bool {
 // caller is what a Service remembers of a client. Guarded by Service.mu.
 type caller struct {
 	meter  meter
+	read   flow
 	told   bool // that it sent a malformed message, on this connection
 	online bool
 }
 
 // admit finds the client and says whether it may ask now.
 func (s *Service) admit(now time.Time, client [33]byte) (_ *caller, ok bool) {
+	c := s.remember(now, client)
+	if c == nil {
+		return &caller{told: true}, false
+	}
+	return c, c.meter.take(now, s.limits.ClientPerSecond) && s.meter.take(now, s.limits.PerSecond)
+}
+
+// remember finds a client that is connected, or makes room for it; nil: there is none.
+func (s *Service) remember(now time.Time, client [33]byte) *caller {
 	c := s.callers[client]
 	if c == nil {
 		if len(s.callers) >= maxClients && !s.sweep(now) {
-			return &caller{told: true}, false
+			return nil
 		}
 		c = &caller{}
 		s.callers[client] = c
 	}
 	c.online = true
-	return c, c.meter.take(now, s.limits.ClientPerSecond) && s.meter.take(now, s.limits.PerSecond)
+	return c
 }
 
 // sweep forgets the clients that are away and could ask in full again.
 func (s *Service) sweep(now time.Time) bool {
 	for id, c := range s.callers {
-		if !c.online && !c.meter.due.After(now) {
+		if !c.online && !c.meter.due.After(now) && !c.read.due.After(now) {
 			delete(s.callers, id)
 		}
 	}

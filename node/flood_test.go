@@ -48,7 +48,7 @@ func TestFlood(t *testing.T) {
 
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: time.Second, pace: 5 * time.Millisecond}
+	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: time.Second, pace: 20 * time.Millisecond}
 	watch := w.lsp.watch(ctx)
 	f.start(ctx, plan.ids)
 	during := w.payFor(plan.lasts, 6)
@@ -177,4 +177,3 @@ func (w *floodWorld) sell(client *nodetest.Node) time.Duration {
 	}
 	return time.Since(begin)
 }
-

@@ -107,9 +107,7 @@ func (n *Node) lspMessage(c *peer.Conn, raw []byte) {
 	if d.client.Deliver(c.PubKey(), raw) || d.service == nil {
 		return
 	}
-	select {
-	case d.calls <- struct{}{}:
-	case <-c.QuitSignal():
+	if !d.turn(c, len(raw)) {
 		return
 	}
 	d.wg.Go(func() {
@@ -120,6 +118,24 @@ func (n *Node) lspMessage(c *peer.Conn, raw []byte) {
 			d.reply(c, reply)
 		}
 	})
+}
+
+// turn waits until a message may be worked on; false when the connection ended first.
+// Nothing more is read from the peer meanwhile.
+func (d *lspDesk) turn(c *peer.Conn, size int) bool {
+	if wait := d.service.Pace(d.n.clock.Now(), c.PubKey(), size); wait > 0 {
+		select {
+		case <-d.n.clock.TickAfter(wait):
+		case <-c.QuitSignal():
+			return false
+		}
+	}
+	select {
+	case d.calls <- struct{}{}:
+		return true
+	case <-c.QuitSignal():
+		return false
+	}
 }
 
 func (d *lspDesk) reply(c *peer.Conn, raw []byte) {

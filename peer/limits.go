@@ -43,7 +43,7 @@ type Limits struct {
 	// Defaults 4 MiB and 4096. Who sends more waits for room, at most Write.
 	QueueBytes, QueueMessages int
 	// ReadRate is how many bytes a second a stranger may send us for long, with
-	// bursts of four times as many. Default 1 MiB. We read no faster than that.
+	// bursts of four times as many. Default 128 KiB. We read no faster than that.
 	ReadRate int
 
 	// Handshake is the time from TCP connect to the end of both init. Default 15 s.
@@ -67,7 +67,7 @@ func (l Limits) withDefaults() Limits {
 		Dials:         cmp.Or(l.Dials, 32),
 		QueueBytes:    cmp.Or(l.QueueBytes, 4<<20),
 		QueueMessages: cmp.Or(l.QueueMessages, 4096),
-		ReadRate:      cmp.Or(l.ReadRate, 1<<20),
+		ReadRate:      cmp.Or(l.ReadRate, 128<<10),
 		Handshake:     cmp.Or(l.Handshake, 15*time.Second),
 		Write:         cmp.Or(l.Write, 5*time.Second),
 		Idle:          cmp.Or(l.Idle, 5*time.Minute),

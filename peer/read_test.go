@@ -153,7 +153,7 @@ func TestMessageCutOff(t *testing.T) {
 func TestPeerTextInLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newMemNet()
-		a := startNode(t, n, testKey(1), "a:1")
+		a := startNode(t, n, testKey(1), "a:1", func(c *Config) { c.Limits.ReadRate = 1 << 20 })
 		s, _ := connectScript(t, n, a, "a:1", testKey(9))
 		evil := "all fine\nlevel=ERROR msg=\x1b[31mowned\u202e\u2028" + strings.Repeat("x", 60_000)
 		begin := time.Now()
@@ -193,7 +193,7 @@ func TestBackPressure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newMemNet()
 		hold := make(chan struct{})
-		a := newNode(t, n, testKey(1), "a:1")
+		a := newNode(t, n, testKey(1), "a:1", func(c *Config) { c.Limits.ReadRate = 1 << 20 })
 		a.onMsg = func(c *Conn, _ lnwire.Message) {
 			if c.ID() == 1 {
 				<-hold

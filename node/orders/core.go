@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/lightningnetwork/lnd/chainntnfs"
@@ -318,6 +319,10 @@ func (d *Desk) step(e *entry, in input) bool {
 	if errors.As(err, &unexpected) {
 		d.cfg.Log.Debug("event means nothing to the order", "order", e.order.ID,
 			"state", before.State.Name(), "event", fmt.Sprintf("%T", ev))
+		return false
+	}
+	// A client that comes and goes must not cost a write each time: node ids are free.
+	if in.client != nil && len(cmds) == 0 && reflect.DeepEqual(before, next) {
 		return false
 	}
 	e.order, e.rec.Order = next, next
