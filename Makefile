@@ -3,6 +3,8 @@
 # make test    all tests, those against real lnd, LDK and bitcoind included
 # make crash   all points of the crash, disk and disconnect sweeps (about an hour)
 # make check   format, vet, linters, the rules of the house
+# make fuzz    every fuzz target for a while: make fuzz FUZZTIME=10m
+# make flood   payments of honest clients while a thousand strangers do all that they can
 # make race    the packages with the most goroutines under the race detector
 # make bench   all benchmarks
 # make clean   removes what was built and fetched
@@ -37,7 +39,8 @@ export CGO_ENABLED := 0
 PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT)
 
-.PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean
+.PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
+	fuzz flood
 
 all: build
 
@@ -93,6 +96,20 @@ house:
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...
+
+# How long each target is fuzzed.
+FUZZTIME ?= 60s
+
+fuzz:
+	@for pkg in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$target in $$pkg"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+flood: build
+	$(PROGRAMS) INLET_FLOOD=full $(GO) test -count=1 -timeout 20m -v -run '^TestFlood$$' ./node
 
 bench:
 	$(PROGRAMS) $(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...

@@ -14,7 +14,7 @@ const (
 	// strangerTurn how long it may keep its place by being busy: some hundred that are
 	// busy for ever must not keep all others out for ever.
 	strangerIdle = 10 * time.Second
-	strangerTurn = 20 * time.Second
+	strangerTurn = 6 * time.Second
 	// askAgainStranger and askAgainKnown are how long an answer of Config.KnownPeer
 	// holds. It may cost a look into a database, and a newcomer has all of the connected
 	// counted: without this a flood of newcomers would keep the node busy with that.
@@ -30,7 +30,7 @@ type Limits struct {
 	// (those for which Config.KnownPeer is false). Default 100. When they are
 	// all there, the one that has been idle for longest makes room if it has
 	// been idle for 10 seconds at least, else the one that has been connected for
-	// longest after 20 seconds at least; else the newcomer is refused. Peers with
+	// longest after 6 seconds at least; else the newcomer is refused. Peers with
 	// channels, and peers that we dialled, are neither counted nor evicted.
 	Strangers int
 	// Handshakes is how many inbound connections may be between TCP accept and
