@@ -30,10 +30,16 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, seed := range costly() {
+		f.Add(seed)
+	}
 	now := t0
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		now = now.Add(time.Second)
-		got := s.Handle(now, bob, raw)
+		var got []byte
+		if n := cost(func() { got = s.Handle(now, bob, raw) }); n > maxCost(raw) {
+			t.Fatalf("%d bytes cost %d", len(raw), n)
+		}
 		s.PeerGone(bob)
 		if got == nil {
 			return

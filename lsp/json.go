@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -15,6 +15,11 @@ const (
 
 	// maxDepth bounds the nesting of a message. Ours nest 4 deep.
 	maxDepth = 16
+
+	// maxValues bounds the values of a message, and maxNames those of one object: a menu
+	// of 200 items has 1800, and no object of ours more than 8 names. maxName bounds a
+	// name: unknown ones are echoed.
+	maxValues, maxNames, maxName = 2000, 64, 256
 )
 
 // object is a JSON object by exact member names: unlike a struct, it does not take
@@ -55,63 +60,107 @@ func isObject(raw []byte) bool {
 
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
-// level is one object or array that checkJSON is in.
-type level struct {
-	names    map[string]bool // nil in an array
-	wantName bool            // the next string is a name
+// checkJSON looks at a message before anything is made of it. It wants one object, and
+// refuses what two readers could read in two ways (a name that comes twice) and what
+// would cost many times its size (depth, thousands of values). It keeps next to nothing:
+// package json's own tokens would cost up to 70 times the message.
+func checkJSON(raw []byte) error {
+	if !isObject(raw) {
+		return errFormat
+	}
+	if err := checkSize(raw); err != nil {
+		return err
+	}
+	if !json.Valid(raw) {
+		return errFormat
+	}
+	return checkNames(raw)
 }
 
-// checkJSON walks over one object. It refuses what two readers could read in two
-// ways (a name that comes twice), what could cost memory (depth), and what follows.
-func checkJSON(raw []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var levels []level
-	for first := true; first || len(levels) > 0; first = false {
-		token, err := dec.Token()
-		if err != nil {
-			return fmt.Errorf("%w: %w", errFormat, err)
+// checkSize bounds depth and number of values. The text need not be JSON.
+func checkSize(raw []byte) error {
+	depth, values := 0, 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			i = stringEnd(raw, i)
+		case '{', '[':
+			depth++
+			values++
+		case '}', ']':
+			depth--
+		case ',':
+			values++
 		}
-		if first && token != json.Delim('{') {
-			return errFormat
+		if depth > maxDepth {
+			return fmt.Errorf("%w: nested too deep", errFormat)
 		}
-		if levels, err = step(levels, token); err != nil {
-			return err
+		if values > maxValues {
+			return fmt.Errorf("%w: too many values", errFormat)
 		}
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return errFormat
 	}
 	return nil
 }
 
-func step(levels []level, token json.Token) ([]level, error) {
-	if name, ok := token.(string); ok && len(levels) > 0 && levels[len(levels)-1].wantName {
-		in := &levels[len(levels)-1]
-		if in.names[name] {
-			return nil, fmt.Errorf("%w: a name comes twice", errFormat)
+// stringEnd is where the string ends that begins at i: at its second quote.
+func stringEnd(raw []byte, i int) int {
+	for i++; i < len(raw) && raw[i] != '"'; i++ {
+		if raw[i] == '\\' {
+			i++
 		}
-		in.names[name], in.wantName = true, false
-		return levels, nil
 	}
-	switch token {
-	case json.Delim('{'), json.Delim('['):
-		if len(levels) == maxDepth {
-			return nil, fmt.Errorf("%w: nested too deep", errFormat)
-		}
-		in := level{}
-		if token == json.Delim('{') {
-			in = level{map[string]bool{}, true}
-		}
-		return append(levels, in), nil
+	return i
+}
 
-	case json.Delim('}'), json.Delim(']'):
-		levels = levels[:len(levels)-1]
+// level is one object or array that checkNames is in.
+type level struct {
+	isObject bool
+	wantName bool // the next string is a name
+	names    []string
+}
+
+// checkNames refuses an object that has a name twice. The text is JSON.
+func checkNames(raw []byte) error {
+	var levels []level
+	for i := 0; i < len(raw); i++ {
+		var in *level
+		if len(levels) > 0 {
+			in = &levels[len(levels)-1]
+		}
+		switch raw[i] {
+		case '{', '[':
+			levels = append(levels, level{isObject: raw[i] == '{', wantName: raw[i] == '{'})
+		case '}', ']':
+			levels = levels[:len(levels)-1]
+		case ',':
+			in.wantName = in.isObject
+		case '"':
+			end := stringEnd(raw, i)
+			if in.wantName {
+				if err := in.add(raw[i : end+1]); err != nil {
+					return err
+				}
+			}
+			i = end
+		}
 	}
-	if n := len(levels); n > 0 {
-		levels[n-1].wantName = levels[n-1].names != nil // a value has ended
+	return nil
+}
+
+// add notes a name of an object.
+func (l *level) add(quoted []byte) error {
+	name, err := parseString(quoted)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFormat, err)
 	}
-	return levels, nil
+	switch {
+	case slices.Contains(l.names, name):
+		return fmt.Errorf("%w: a name comes twice", errFormat)
+	case len(l.names) == maxNames || len(name) > maxName:
+		return fmt.Errorf("%w: too many names, or one that is too long", errFormat)
+	}
+	l.names, l.wantName = append(l.names, name), false
+	return nil
 }
 
 // appendJSON appends a value as the LSPS want it: what can stand directly does.

@@ -1,0 +1,72 @@
+package lsp
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// cost is how much memory f asks for.
+func cost(f func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int(after.TotalAlloc - before.TotalAlloc)
+}
+
+// maxCost bounds what a message may cost us.
+func maxCost(raw []byte) int { return 64<<10 + 4*len(raw) }
+
+// costly are the messages that would cost the most.
+func costly() map[string][]byte {
+	many := func(each, sep string) string {
+		return strings.Repeat(each+sep, 60_000/len(each+sep)) + each
+	}
+	names := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"%x":0,`, i)
+		}
+		return b.String() + `"x":0`
+	}
+	call := `{"jsonrpc":"2.0","id":"7","method":"lsps2.buy","params":`
+	return map[string][]byte{
+		"brackets":      bytes.Repeat([]byte("["), maxMessage),
+		"objects":       []byte(strings.Repeat(`{"a":`, 13_000)),
+		"in array":      []byte(call + `{"a":[` + many(`0`, `,`) + `]}}`),
+		"empty arrays":  []byte(call + `[` + many(`[]`, `,`) + `]}`),
+		"empty objects": []byte(call + `[` + many(`{}`, `,`) + `]}`),
+		"strings":       []byte(call + `[` + many(`"a"`, `,`) + `]}`),
+		"names":         []byte(call + `{` + names(7000) + `}}`),
+		"top names":     []byte(`{` + names(7000) + `}`),
+		"one string":    []byte(call + `{"token":"` + strings.Repeat("x", 60_000) + `"}}`),
+		"escapes":       []byte(call + `{"token":"` + strings.Repeat(`\u0041`, 10_000) + `"}}`),
+		"one name":      []byte(call + `{"` + strings.Repeat("x", 60_000) + `":1}}`),
+		"one number":    []byte(call + `{"token":` + strings.Repeat("1", 60_000) + `}}`),
+		"method":        []byte(`{"jsonrpc":"2.0","id":"7","method":"` + strings.Repeat("m", 60_000) + `"}`),
+		"spaces":        []byte(call + strings.Repeat(" ", 60_000) + `{}}`),
+	}
+}
+
+// TestCost has no message cost much more memory than it has bytes, on either side.
+func TestCost(t *testing.T) {
+	for name, raw := range costly() {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newService(t, nil)
+			s.Handle(t0, bob, []byte(list)) // the first allocates its caller
+			if n := cost(func() { s.Handle(t0, bob, raw) }); n > maxCost(raw) {
+				t.Errorf("%d bytes cost the service %d", len(raw), n)
+			}
+			c, _ := newClient(nil)
+			if _, _, err := c.begin(bob); err != nil {
+				t.Fatal(err)
+			}
+			if n := cost(func() { c.Deliver(bob, raw) }); n > maxCost(raw) {
+				t.Errorf("%d bytes cost the client %d", len(raw), n)
+			}
+		})
+	}
+}
