@@ -2,6 +2,8 @@ package peer
 
 import (
 	"bytes"
+	"log/slog"
+	"net"
 	"runtime"
 	"testing"
 
@@ -110,4 +112,36 @@ func TestDecodePanic(t *testing.T) {
 	msg, err := guarded(func() (lnwire.Message, error) { panic("bug") })
 	require.Nil(t, msg)
 	require.ErrorIs(t, err, ErrMalformed)
+}
+
+// FuzzReceive has any bytes after the handshake end in an answer, in a message for the
+// Handler, or in the end of the connection, and nothing wait that is larger than was asked.
+func FuzzReceive(f *testing.F) {
+	for _, raw := range seeds(f) {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > 65535 {
+			return
+		}
+		here, there := net.Pipe()
+		defer there.Close()
+		defer here.Close()
+		cfg := Config{Handler: new(recorder), Log: slog.New(slog.DiscardHandler),
+			KnownCustom: func(lnwire.MessageType) bool { return false }}
+		limits := Limits{}.withDefaults()
+		cfg.Limits = limits
+		c := newConn(1, &secure{Conn: here, remote: testKey(9).PubKey()}, true, &limits)
+		r := newReader(c, &cfg, newPeerLog(cfg.Log))
+		err := r.receive(raw)
+		if n := len(cfg.Handler.(*recorder).messages()); n > 1 || n == 1 && err != nil {
+			t.Fatalf("%d messages, and %v", n, err)
+		}
+		if c.queue.urgent.bytes > 65535 || len(c.queue.urgent.items) > 1 {
+			t.Fatalf("%d bytes are answered in %d messages", c.queue.urgent.bytes, len(c.queue.urgent.items))
+		}
+		if err != nil {
+			c.tell(err)
+		}
+	})
 }
