@@ -201,3 +201,18 @@ func (p *lspProcess) watch(ctx context.Context) <-chan watched {
 	}()
 	return out
 }
+
+// cpu is the processor time that the LSP has used.
+func (p *lspProcess) cpu() time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	must(p.t, err)
+	_, tail, _ := strings.Cut(string(raw), ") ")
+	fields := strings.Fields(tail)
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime, in hundredths of a second
+		n, err := strconv.ParseInt(f, 10, 64)
+		must(p.t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}

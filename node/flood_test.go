@@ -21,7 +21,9 @@ import (
 type floodPlan struct {
 	ids       int
 	lasts     time.Duration
-	newcomers int // clients that come for the first time during the flood
+	calm      time.Duration // how long a stranger that was thrown out waits
+	pace      time.Duration // how long one waits between two messages
+	newcomers int           // clients that come for the first time during the flood
 }
 
 // maxFloodRSS is how much the memory of the LSP may grow, in kB.
@@ -38,9 +40,11 @@ const maxLogLine = 512
 // come for the first time are served. INLET_FLOOD=full has a thousand node ids for three
 // minutes (make flood).
 func TestFlood(t *testing.T) {
-	plan := floodPlan{ids: 270, lasts: 10 * time.Second, newcomers: 2}
+	plan := floodPlan{ids: 270, lasts: 10 * time.Second, newcomers: 2,
+		calm: time.Second, pace: 20 * time.Millisecond}
 	if os.Getenv("INLET_FLOOD") == "full" {
-		plan = floodPlan{ids: 1000, lasts: 3 * time.Minute, newcomers: 10}
+		plan = floodPlan{ids: 1000, lasts: 3 * time.Minute, newcomers: 10,
+			calm: 5 * time.Second, pace: 50 * time.Millisecond}
 	}
 	w := newFloodWorld(t, plan)
 	before := w.payFor(0, 6)
@@ -48,7 +52,7 @@ func TestFlood(t *testing.T) {
 
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: time.Second, pace: 20 * time.Millisecond}
+	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: plan.calm, pace: plan.pace}
 	watch := w.lsp.watch(ctx)
 	f.start(ctx, plan.ids)
 	during := w.payFor(plan.lasts, 6)
@@ -63,7 +67,8 @@ func TestFlood(t *testing.T) {
 	t.Logf("%d connections were refused; %d orders were sold to strangers", f.refused.Load(),
 		f.bought.Load())
 	t.Logf("honest JIT payments: before %v; during %v; after %v", before, during, after)
-	t.Logf("newcomers bought after %v tries", w.tries)
+	t.Logf("to buy took %v, after %v tries", w.buys, w.tries)
+	t.Logf("the LSP used %v of processor time", w.lsp.cpu().Round(time.Second))
 	t.Logf("RSS %d kB before, %d kB at most, %d kB after; log %d bytes in the worst minute, %d in all",
 		calm, seen.maxRSS, w.lsp.status("VmRSS"), seen.worstLog, w.lsp.logBytes())
 	if grown := seen.maxRSS - calm; grown > maxFloodRSS {
@@ -87,7 +92,8 @@ type floodWorld struct {
 	payer   *nodetest.Node
 	clients []*nodetest.Node
 	waiting []*nodetest.Node // newcomers that did not come yet
-	tries   []int            // that newcomers needed
+	tries   []int            // that each purchase needed
+	buys    times            // how long each took
 }
 
 func newFloodWorld(t testing.TB, plan floodPlan) *floodWorld {
@@ -151,8 +157,9 @@ func (w *floodWorld) payFor(lasts time.Duration, least int) (took times) {
 // sell has a client buy a channel, and returns how long its payment took.
 func (w *floodWorld) sell(client *nodetest.Node) time.Duration {
 	w.t.Helper()
-	ctx, cancel := w.Context()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
 	defer cancel()
+	begin := time.Now()
 	var inv node.JITInvoice
 	var err error
 	tries := 1
@@ -168,8 +175,8 @@ func (w *floodWorld) sell(client *nodetest.Node) time.Duration {
 			w.t.Fatalf("the client can't buy in %d tries: %v", tries, err)
 		}
 	}
-	w.tries = append(w.tries, tries)
-	begin := time.Now()
+	w.tries, w.buys = append(w.tries, tries), append(w.buys, time.Since(begin))
+	begin = time.Now()
 	p, err := w.payer.Pay(ctx, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
 	must(w.t, err)
 	if p.Status != pay.Succeeded {
