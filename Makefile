@@ -2,6 +2,7 @@
 # make demo    the whole story on a private chain, in a temporary folder
 # make test    all tests, those against real lnd, LDK and bitcoind included
 # make crash   all points of the crash, disk and disconnect sweeps (about an hour)
+# make conformance   what the tests show of bLIP-50 and bLIP-52, in docs/conformance.md
 # make check   format, vet, linters, the rules of the house
 # make fuzz    every fuzz target for a while: make fuzz FUZZTIME=10m
 # make flood   payments of honest clients while a thousand strangers do all that they can
@@ -40,7 +41,7 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood
+	fuzz flood lnd conformance
 
 all: build
 
@@ -59,10 +60,12 @@ unit: build ldkclient $(BITCOIND)
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
 # notice that one of the programs is another.
-interop: build ldkclient $(BITCOIND)
+interop: build ldkclient lnd $(BITCOIND)
+	cd itest && $(PROGRAMS) INLET_LND=$(LND) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
+
+lnd:
 	cd itest && $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \
 		-o $(LND) github.com/lightningnetwork/lnd/cmd/lnd
-	cd itest && $(PROGRAMS) INLET_LND=$(LND) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
 
 # Every write and every message of a sale, where make test takes a sample of them.
 crash: build
@@ -74,6 +77,11 @@ ldkclient:
 
 $(BITCOIND):
 	itest/get-bitcoind.sh $(CACHE)/bitcoind
+
+# All tests that are marked with a line of the checklist. make conformance ONLY=-new runs those alone
+# that have no result in the table.
+conformance: build ldkclient lnd $(BITCOIND)
+	CI=1 $(PROGRAMS) INLET_LND=$(LND) $(GO) run ./docs/conformance $(ONLY)
 
 check: fmt vet lint house
 
@@ -92,7 +100,7 @@ $(LINT):
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 house:
-	$(GO) test -count=1 -run 'House|Arrows' ./node
+	$(GO) test -count=1 -run 'House|Arrows' ./node ./docs/conformance
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...

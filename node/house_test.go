@@ -51,6 +51,8 @@ var arrows = map[string]map[string]string{
 	"chanfactory": {"chanfactory/funding": "its room: the pure part of the funding machine"},
 	"lsp":         {"lsp/jit": "the service hands its purchases to the order machine's types"},
 
+	"docs/conformance": {"lsp/checklist": "makes the table of what the tests show"},
+
 	// What only tests and the demo use.
 	"chain/regtest": {
 		"chain":     "hands out the configuration of a chain source",
@@ -84,6 +86,9 @@ var testArrows = map[string]map[string]string{
 	"node/api": {"node/api/apitest": "the server that tests talk to"},
 	"wallet":   {"chain/regtest": "runs on a private chain"},
 }
+
+// everyTest may be imported by any test file.
+var everyTest = []string{"lsp/checklist"}
 
 // banned are the packages that nothing importable may depend on, directly or through others.
 var banned = map[string]string{
