@@ -51,6 +51,7 @@ var arrows = map[string]map[string]string{
 	"chanfactory": {"chanfactory/funding": "its room: the pure part of the funding machine"},
 	"lsp":         {"lsp/jit": "the service hands its purchases to the order machine's types"},
 
+	"lsp/conform":      {"lsp/checklist": "says which line each check shows"},
 	"docs/conformance": {"lsp/checklist": "makes the table of what the tests show"},
 
 	// What only tests and the demo use.
@@ -83,8 +84,9 @@ var testArrows = map[string]map[string]string{
 		"node/nodetest/ldk": "sells to a real LDK client",
 		"chain/regtest":     "on a private chain",
 	},
-	"node/api": {"node/api/apitest": "the server that tests talk to"},
-	"wallet":   {"chain/regtest": "runs on a private chain"},
+	"lsp/conform": {"lsp": "our own service is asked, and is changed to break the rules"},
+	"node/api":    {"node/api/apitest": "the server that tests talk to"},
+	"wallet":      {"chain/regtest": "runs on a private chain"},
 }
 
 // everyTest may be imported by any test file.

@@ -34,6 +34,10 @@ type Line struct {
 	Exempt string // why no test is asked for yet, or ""
 }
 
+// Required says whether a bLIP or BOLT wants the line. Others may do without those that
+// are our own, or for the sake of some client.
+func (l Line) Required() bool { return l.Where != ours && l.Where != ldk }
+
 // Lines are all rules, in the order of their numbers.
 func Lines() []Line { return slices.Concat(lsps0, menuAndBuy, clientSide, collecting, opening, after) }
 
