@@ -2,6 +2,7 @@ package lsp
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // wire is a Transport that answers by itself, or keeps quiet.
@@ -58,10 +61,15 @@ func ask(c *Client) (any, error) {
 
 // LSPS0-13 and -21: requests are as LDK writes them; unknown members are ignored.
 func TestCall(t *testing.T) {
+	checklist.Shows(t, "LSPS0-21", "a result is read with DisallowUnknownFields")
+	checklist.Shows(t, "LSPS0-27", "appendJSON escapes HTML")
 	c, w := newClient(func(id string) string {
-		return `{"more":[{"a":1}],"jsonrpc":"2.0","id":"` + id + `","result":{"a":[1]}}`
+		return `{"more":[{"a":1}],"jsonrpc":"2.0","id":"` + id + `","result":{"a":[1],"b":{"c":2},"d":{"e":[{}]}}}`
 	})
-	var got struct{ A []int }
+	var got struct {
+		A []int
+		D struct{}
+	}
 	if err := c.Call(t.Context(), bob, "m", map[string]string{"b": "<&>"}, &got); err != nil ||
 		len(got.A) != 1 {
 		t.Fatalf("%v, %v", got, err)
@@ -76,23 +84,53 @@ func TestCall(t *testing.T) {
 
 // LSPS0-18: ids.
 func TestRequestIDs(t *testing.T) {
+	checklist.Shows(t, "LSPS0-18", "9 bytes of an id are drawn")
 	c, w := newClient(result("1"))
-	seen := map[string]bool{}
 	for range 10_000 {
 		if _, err := ask(c); err != nil {
 			t.Fatal(err)
 		}
 	}
+	seen, last, ordered := map[string]bool{}, "", 0
+	var ones [256]int // of each bit
 	for _, s := range w.sent {
-		seen[s] = true
+		var r struct{ ID string }
+		if err := json.Unmarshal([]byte(s), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.ID > last {
+			ordered++
+		}
+		seen[r.ID], last = true, r.ID
+		raw, err := hex.DecodeString(r.ID)
+		if err != nil || len(raw) > 32 {
+			t.Fatalf("id %q", r.ID)
+		}
+		for i := range 8 * len(raw) {
+			ones[i] += int(raw[i/8]>>(i%8)) & 1
+		}
 	}
 	if len(seen) != 10_000 {
 		t.Errorf("%d different requests", len(seen))
+	}
+	if ordered < 4500 || ordered > 5500 {
+		t.Errorf("%d of 10000 ids are larger than the one before", ordered)
+	}
+	chancy := 0
+	for _, n := range ones {
+		if n > 4500 && n < 5500 {
+			chancy++
+		}
+	}
+	if chancy < 80 {
+		t.Errorf("%d bits of an id are left to chance", chancy)
 	}
 }
 
 // LSPS0-21 and -23: error answers.
 func TestErrorAnswers(t *testing.T) {
+	checklist.Shows(t, "LSPS0-21", "an unknown code is internal error")
+	checklist.Shows(t, "LSPS0-23", "clean lets < pass")
 	long := strings.Repeat("é", 300)
 	for text, want := range map[string]RPCError{
 		`{"code":201,"message":"no"}`:                               {Code: 201, Message: "no"},
@@ -119,6 +157,8 @@ func TestErrorAnswers(t *testing.T) {
 
 // LSPS0-19 and -22: answers that nobody waits for.
 func TestLateAndUnknownAnswers(t *testing.T) {
+	checklist.Shows(t, "LSPS0-19", "an unknown id mutes the LSP")
+	checklist.Shows(t, "LSPS0-22", "answerTimeout is an hour")
 	synctest.Test(t, func(t *testing.T) {
 		var id string
 		c, _ := newClient(func(i string) string { id = i; return "" })
@@ -145,6 +185,7 @@ func TestLateAndUnknownAnswers(t *testing.T) {
 
 // LSPS0-20: after a malformed message nothing is asked until the LSP is connected anew.
 func TestMuted(t *testing.T) {
+	checklist.Shows(t, "LSPS0-20", "a malformed message does not mute the LSP")
 	for _, bad := range []string{
 		`{`, `[]`, `{}`, `{"jsonrpc":"2.0","id":"ID","result":1,"error":{}}`, `{"id":"ID","result":1}`,
 		`{"jsonrpc":"2.0","id":7,"result":1}`, "{\"jsonrpc\":\"2.0\",\"id\":\"ID\",\"result\":1}\x00",

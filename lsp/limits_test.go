@@ -3,11 +3,15 @@ package lsp
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // LSPS2-24: the open orders of a client, and how their slots come free.
 func TestOpenOrdersOfAClient(t *testing.T) {
+	checklist.Shows(t, "LSPS2-24", "the orders of a client are not counted")
 	s, book := newService(t, nil)
 	offered := item(t, s, t0, bob)
 	now := t0
@@ -47,6 +51,7 @@ func TestOpenOrdersOfAClient(t *testing.T) {
 // LSPS2-25: the open orders of all, under throw-away node ids, and those of a life
 // before count.
 func TestOpenOrdersOfAll(t *testing.T) {
+	checklist.Shows(t, "LSPS2-25", "the orders of all are not counted")
 	s, book := newService(t, func(c *ServiceConfig) { c.Limits.Open = 50 })
 	sold, rejected := 0, 0
 	for i := range 200 {
@@ -105,6 +110,48 @@ func TestParallelBuys(t *testing.T) {
 	if book.len() != 10 || most != 10 {
 		t.Errorf("%d sold, %d at a time", book.len(), most)
 	}
+}
+
+// TestNobodyWaitsForAnother has a disk that does not answer: whoever does not buy is
+// answered all the same, and so are those who are too many.
+func TestNobodyWaitsForAnother(t *testing.T) {
+	checklist.Shows(t, "LSPS2-28", "sell holds the lock while it writes")
+	synctest.Test(t, func(t *testing.T) {
+		s, book := newService(t, nil)
+		disk := make(chan struct{})
+		book.added = func() { <-disk }
+		offered := item(t, s, t0, bob)
+		sold := make(chan int, 1)
+		go func() { sold <- buy(t, s, t0, bob, offered, `"1000000"`).code() }()
+		synctest.Wait() // the purchase waits for the disk
+
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			for i := range 1000 {
+				client := [33]byte{2, byte(i), byte(i >> 8)}
+				if g := call(t, s, t0, client, "lsps2.get_info", "{}"); g.code() != 0 {
+					t.Errorf("client %d: %+v", i, g)
+				}
+			}
+			for range 20 {
+				call(t, s, t0, bob, "lsps0.list_protocols", "{}")
+			}
+			s.PeerGone(eve)
+			s.Ended("another")
+		}()
+		synctest.Wait()
+		select {
+		case <-answered:
+		default:
+			t.Error("others wait for the purchase of one")
+		}
+		close(disk)
+		if code := <-sold; code != 0 {
+			t.Errorf("the purchase: %d", code)
+		}
+		<-answered
+	})
 }
 
 // TestReject has the node's own reasons.

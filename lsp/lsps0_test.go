@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // LSPS0-01 and -17: the numbers on the wire. bLIP-50 gives 92 bytes for bit 729.
 func TestNumbers(t *testing.T) {
+	checklist.Shows(t, "LSPS0-01", "MessageType is 37915")
 	if MessageType != 0x9419 || MessageType < lnwire.CustomTypeStart {
 		t.Errorf("message type %d", MessageType)
 	}
@@ -25,6 +28,9 @@ const list = `{"jsonrpc":"2.0","id":"7","method":"lsps0.list_protocols","params"
 
 // LSPS0-02, -13 and -16: white space is allowed, the answer is to the letter.
 func TestListProtocols(t *testing.T) {
+	checklist.Shows(t, "LSPS0-02", "isObject does not trim")
+	checklist.Shows(t, "LSPS0-13", "answers have no jsonrpc")
+	checklist.Shows(t, "LSPS0-16", "the numbers are written as text")
 	s, _ := newService(t, nil)
 	want := `{"jsonrpc":"2.0","id":"7","result":{"protocols":[2]}}`
 	for _, raw := range []string{
@@ -42,6 +48,12 @@ func TestListProtocols(t *testing.T) {
 // LSPS0-03 to -09: what is no request of bLIP-50 is answered with -32700 and a null
 // id, and not done.
 func TestMalformed(t *testing.T) {
+	checklist.Shows(t, "LSPS0-03", "Handle says nothing to what is malformed")
+	checklist.Shows(t, "LSPS0-04", "parseFailure has an empty id")
+	checklist.Shows(t, "LSPS0-05", "the first of two objects is read")
+	checklist.Shows(t, "LSPS0-06", "parseObject does not look at UTF-8")
+	checklist.Shows(t, "LSPS0-07", "the first of a batch is taken")
+	checklist.Shows(t, "LSPS0-08", "a call without an id is a request")
 	buyOne := `{"jsonrpc":"2.0","method":"lsps2.get_info","params":{}`
 	cases := map[string]string{
 		"truncated":          `{`,
@@ -89,6 +101,7 @@ func TestMalformed(t *testing.T) {
 
 // LSPS0-10: one -32700 a connection, none for an answer.
 func TestNoPingPong(t *testing.T) {
+	checklist.Shows(t, "LSPS0-10", "an answer is answered like what is malformed")
 	s, _ := newService(t, nil)
 	for _, raw := range []string{
 		string(parseFailure()),
@@ -122,6 +135,9 @@ func TestNoPingPong(t *testing.T) {
 
 // LSPS0-11 and -12: unknown methods and parameters.
 func TestUnknown(t *testing.T) {
+	checklist.Shows(t, "LSPS0-09", "call does not ask whether params is an object")
+	checklist.Shows(t, "LSPS0-11", "an unknown method is -32602")
+	checklist.Shows(t, "LSPS0-12", "only the first unknown parameter is named")
 	s, _ := newService(t, nil)
 	for _, m := range []string{"lsps1.get_info", "", "lsps2.__proto__", strings.Repeat("m", 60_000)} {
 		if g := call(t, s, t0, bob, m, `{}`); g.code() != CodeMethodNotFound || g.ID != "7" ||
@@ -151,6 +167,7 @@ func TestUnknown(t *testing.T) {
 
 // LSPS0-27: nothing is escaped that can stand directly, ids in particular.
 func TestEscapes(t *testing.T) {
+	checklist.Shows(t, "LSPS0-27", "ids are written by json.Marshal")
 	s, _ := newService(t, nil)
 	for _, id := range []string{"<a>&'\u2028é😀", `\"/`, "\t\n\x7f\x01", ""} {
 		quoted, _ := json.Marshal(id)
@@ -167,6 +184,7 @@ func TestEscapes(t *testing.T) {
 
 // LSPS0-29: the largest and the deepest messages cost little.
 func TestLargeMessages(t *testing.T) {
+	checklist.Shows(t, "LSPS0-29", "checkJSON allows any depth")
 	s, _ := newService(t, func(c *ServiceConfig) { c.Limits.ClientPerSecond = 1000 })
 	wide := `{"jsonrpc":"2.0","id":"7","method":"lsps2.get_info","params":{`
 	var names []string
@@ -174,6 +192,11 @@ func TestLargeMessages(t *testing.T) {
 		names = append(names, fmt.Sprintf(`"%x":0`, i))
 	}
 	wide += strings.Join(names, ",") + "}}"
+	deep := `{"jsonrpc":"2.0","id":"7","method":"m","params":{"a":` +
+		strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}}`
+	if got := s.Handle(t0, eve, []byte(deep)); !bytes.Equal(got, parseFailure()) {
+		t.Errorf("5000 levels are answered with %s", got)
+	}
 	for _, raw := range []string{
 		wide,
 		`{"a":` + strings.Repeat("{\"a\":", 10_000),
@@ -228,6 +251,7 @@ func TestRate(t *testing.T) {
 
 // TestClientsAreForgotten floods the service with throw-away node ids.
 func TestClientsAreForgotten(t *testing.T) {
+	checklist.Shows(t, "LSPS2-25", "clients are never forgotten")
 	s, _ := newService(t, func(c *ServiceConfig) { c.Limits.PerSecond = 1_000_000 })
 	now := t0
 	for i := range 3 * maxClients {
@@ -256,6 +280,7 @@ func TestClientsAreForgotten(t *testing.T) {
 }
 
 func TestProtocols(t *testing.T) {
+	checklist.Shows(t, "LSPS0-16", "list_protocols begins with 0")
 	cfg, _ := testConfig()
 	cfg.Protocols = []uint8{0, 2}
 	if _, err := NewService(cfg); err == nil {

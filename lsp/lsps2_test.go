@@ -9,12 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
 // LSPS2-01, -04 and -05: the menu.
 func TestGetInfo(t *testing.T) {
+	checklist.Shows(t, "LSPS0-24", "min_fee_msat is written as a number")
+	checklist.Shows(t, "LSPS2-01", "a token of null is not taken for none")
+	checklist.Shows(t, "LSPS2-04", "an item has one field more")
 	s, _ := newService(t, nil)
 	want := `{"min_fee_msat":"10000","proportional":20000,"valid_until":"2026-01-01T01:00:00.123Z",` +
 		`"min_lifetime":4320,"max_client_to_self_delay":2016,"min_payment_size_msat":"100000",` +
@@ -76,6 +80,9 @@ func TestEmptyMenu(t *testing.T) {
 
 // LSPS2-13, -14, -18, -20 and -21: what can be bought.
 func TestBuy(t *testing.T) {
+	checklist.Shows(t, "LSPS2-13", "the size must be over the minimum")
+	checklist.Shows(t, "LSPS2-18", "a size of null is refused")
+	checklist.Shows(t, "LSPS2-21", "client_trusts_lsp is always there")
 	for size, code := range map[string]int{
 		`"100000"`: 0, `"99999"`: 202, `"4000000"`: 0, `"4000001"`: 203, `"0"`: 202, `null`: 0, ``: 0,
 		`1000000`: -32602, `"1e6"`: -32602, `"18446744073709551616"`: -32602,
@@ -108,6 +115,8 @@ func TestBuy(t *testing.T) {
 // LSPS2-14 and -15: the fee against the payment, and overflow. The items are our own,
 // from a menu of before.
 func TestBuyFee(t *testing.T) {
+	checklist.Shows(t, "LSPS2-14", "the fee may be the whole payment")
+	checklist.Shows(t, "LSPS2-15", "the overflow of the sum, or that of the product, is not noticed")
 	key := PromiseKey{"a", [32]byte{1}}
 	for _, v := range []struct {
 		minFee     lnwire.MilliSatoshi
@@ -133,6 +142,11 @@ func TestBuyFee(t *testing.T) {
 
 // LSPS2-08, -10, -11, -12 and -19: whose item it must be.
 func TestBuyItem(t *testing.T) {
+	checklist.Shows(t, "LSPS2-11", "mac leaves out the client")
+	checklist.Shows(t, "LSPS2-12", "an item may be bought at valid_until")
+	checklist.Shows(t, "LSPS2-19", "parseParams ignores further fields")
+	checklist.Shows(t, "LSPS2-20", "a field that is missing is 0")
+	checklist.Shows(t, "LSPS2-26", "fault has an object in data")
 	s, book := newService(t, nil)
 	offered := item(t, s, t0, bob)
 	now := t0
@@ -194,8 +208,39 @@ func TestBuyItem(t *testing.T) {
 	}
 }
 
+// TestChangedItem has each field of an item changed, one at a time.
+func TestChangedItem(t *testing.T) {
+	checklist.Shows(t, "LSPS2-08", "mac leaves out min_lifetime")
+	s, book := newService(t, nil)
+	offered := item(t, s, t0, bob)
+	for field, change := range map[string][2]string{
+		"min_fee_msat":             {`"10000"`, `"9999"`},
+		"proportional":             {`20000`, `19999`},
+		"valid_until":              {`01:00:00.000Z`, `01:00:00.001Z`},
+		"min_lifetime":             {`4320`, `4321`},
+		"max_client_to_self_delay": {`2016`, `2017`},
+		"min_payment_size_msat":    {`"100000"`, `"99999"`},
+		"max_payment_size_msat":    {`"4000000"`, `"4000001"`},
+		"promise":                  {`"v1.b.`, `"v1.a.`},
+	} {
+		at := strings.Index(offered, field)
+		changed := offered[:at] + replace(t, offered[at:], change[0], change[1])
+		if g := buy(t, s, t0, bob, changed, `"1000000"`); g.code() != CodeInvalidFeeParams {
+			t.Errorf("%s: %+v", field, g)
+		}
+	}
+	if book.len() != 0 {
+		t.Errorf("%d were sold", book.len())
+	}
+	later := t0.Add(time.Second) // with new requests
+	if g := buy(t, s, later, bob, offered, `"1000000"`); g.code() != 0 {
+		t.Errorf("unchanged: %+v", g)
+	}
+}
+
 // LSPS2-22: ids are never the same, and inside the range.
 func TestSCIDsAreDrawn(t *testing.T) {
+	checklist.Shows(t, "LSPS2-22", "the block is counted up")
 	s, book := newService(t, func(c *ServiceConfig) {
 		c.Limits.ClientOpen, c.Limits.Open = 5000, 5000
 	})
@@ -223,6 +268,7 @@ func TestSCIDsAreDrawn(t *testing.T) {
 
 // LSPS2-23: the order is in the book before the answer, and no answer without it.
 func TestBookFails(t *testing.T) {
+	checklist.Shows(t, "LSPS2-23", "sell does not look whether the Book has it")
 	s, book := newService(t, nil)
 	offered := item(t, s, t0, bob)
 	book.fail = []error{errors.New("disk full")}

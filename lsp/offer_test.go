@@ -5,11 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
 func TestOffer(t *testing.T) {
+	checklist.Shows(t, "LSPS2-06", "minValidFor is 9 minutes")
 	if err := DefaultOffer().Validate(); err != nil {
 		t.Fatal(err)
 	}

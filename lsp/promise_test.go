@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 func someParams() OpeningFeeParams {
@@ -23,6 +25,7 @@ func TestPromiseVector(t *testing.T) {
 
 // LSPS2-07, -08 and -11: the form, and what the promise commits to.
 func TestPromiseCommits(t *testing.T) {
+	checklist.Shows(t, "LSPS2-07", "a promise has a quote in it")
 	k := PromiseKey{"k1", [32]byte{1}}
 	good := someParams()
 	good.Promise = k.promise(bob, good)
@@ -67,6 +70,7 @@ func TestPromiseCommits(t *testing.T) {
 
 // LSPS2-09: an LDK client parses the item and writes it anew.
 func TestPromiseSurvivesRewriting(t *testing.T) {
+	checklist.Shows(t, "LSPS2-09", "parseTime does not know +00:00")
 	k := PromiseKey{"k1", [32]byte{1}}
 	p := someParams()
 	p.Promise = k.promise(bob, p)

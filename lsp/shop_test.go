@@ -10,6 +10,8 @@ import (
 
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // offerText is a menu item of some other LSP.
@@ -42,6 +44,8 @@ func menuOf(t *testing.T, items ...string) []Item {
 
 // LSPS2-30, -31 and -33: what ends the flow, and what is passed over.
 func TestMenusThatAreRefused(t *testing.T) {
+	checklist.Shows(t, "LSPS2-30", "parseParams ignores further fields")
+	checklist.Shows(t, "LSPS2-31", "maxPromise is 513")
 	good := offerText(1000, 10_000, [2]uint64{1000, 4e9}, time.Hour)
 	for what, bad := range map[string]string{
 		"an unknown field": replace(t, good, `{`, `{"x":1,`),
@@ -70,6 +74,7 @@ func TestMenusThatAreRefused(t *testing.T) {
 
 // LSPS2-33: the choice.
 func TestChoose(t *testing.T) {
+	checklist.Shows(t, "LSPS2-33", "the fee is not held against MaxFee")
 	wide := [2]uint64{1000, 4_000_000_000}
 	menu := menuOf(t,
 		offerText(2_000_000, 1000, wide, time.Hour),                      // 0: cheap above 200,000,000
@@ -125,6 +130,10 @@ func TestChoose(t *testing.T) {
 
 // LSPS2-32, -33 and -34: buy.
 func TestBuyAsClient(t *testing.T) {
+	checklist.Shows(t, "LSPS0-24", "payment_size_msat is written as a number")
+	checklist.Shows(t, "LSPS2-32", "an item is written anew")
+	checklist.Shows(t, "LSPS2-33", "a fee that overflows is bought")
+	checklist.Shows(t, "LSPS2-34", "client_trusts_lsp is always accepted")
 	odd := `{ "promise":"<x>", "min_fee_msat":"1000", "max_payment_size_msat":"4000000000",` +
 		`"proportional":10000,"valid_until":"2026-01-01T01:00:00.5+00:00","min_lifetime":1,` +
 		`"max_client_to_self_delay":2016,"min_payment_size_msat":"1"}`
@@ -233,6 +242,10 @@ func someBought() Bought {
 
 // LSPS2-35 to -38: the invoice.
 func TestInvoice(t *testing.T) {
+	checklist.Shows(t, "LSPS2-35", "the hop has another scid")
+	checklist.Shows(t, "LSPS2-36", "the invoice is good for as long as it is wanted")
+	checklist.Shows(t, "LSPS2-37", "no blocks are added")
+	checklist.Shows(t, "LSPS2-38", "the invoice has no amount")
 	b := someBought()
 	got, err := b.Invoice(t0, 10*time.Minute, 80)
 	want := InvoiceTerms{
@@ -255,6 +268,7 @@ func TestInvoice(t *testing.T) {
 
 // LSPS2-39 and -41: whose channel is accepted, and for how long.
 func TestLive(t *testing.T) {
+	checklist.Shows(t, "LSPS2-39", "a purchase is live after its payment")
 	b := someBought()
 	if b.Live(t0) {
 		t.Error("live after it was settled")
@@ -271,6 +285,8 @@ func TestLive(t *testing.T) {
 
 // LSPS2-42 to -45: what may be taken from a payment.
 func TestCheck(t *testing.T) {
+	checklist.Shows(t, "LSPS2-42", "the fees of earlier parts are not counted")
+	checklist.Shows(t, "LSPS2-43", "the amount is not held against the onion")
 	fixed, variable := someBought(), someBought()
 	variable.PaymentSize, variable.OpeningFee = 0, 0
 	variable.Params.MinFee, variable.Params.Proportional = 10_000, 20_000

@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // LSPS0-28: amounts.
 func TestAmounts(t *testing.T) {
+	checklist.Shows(t, "LSPS0-28", "parseAmount takes a number")
 	for text, want := range map[string]uint64{
 		`"0"`: 0, `"1"`: 1, `"18446744073709551615"`: 1<<64 - 1,
 	} {
@@ -43,6 +46,7 @@ func TestAmounts(t *testing.T) {
 
 // LSPS0-25: times.
 func TestTimes(t *testing.T) {
+	checklist.Shows(t, "LSPS0-25", "times are written without a fraction")
 	want := time.Date(2023, 5, 20, 8, 30, 45, 0, time.UTC)
 	for text, ms := range map[string]int{
 		"2023-05-20T08:30:45Z": 0, "2023-05-20T08:30:45.000Z": 0, "2023-05-20T08:30:45+00:00": 0,
@@ -78,6 +82,7 @@ func TestTimes(t *testing.T) {
 
 // LSPS0-26: short channel ids.
 func TestSCIDs(t *testing.T) {
+	checklist.Shows(t, "LSPS0-26", "a block may have 32 bits")
 	raw, _ := hex.DecodeString("083a8400034d0001")
 	id := lnwire.NewShortChanIDFromInt(binary.BigEndian.Uint64(raw))
 	if s := FormatSCID(id); s != "539268x845x1" {

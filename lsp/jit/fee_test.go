@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // TestOpeningFeeVectors has the fee of every implementation, at the edges of 64 bits.
 func TestOpeningFeeVectors(t *testing.T) {
+	checklist.Shows(t, "LSPS2-16", "the overflow of the sum is not noticed")
 	for _, v := range []struct {
 		size, minFee lnwire.MilliSatoshi
 		ppm          uint32
@@ -41,6 +44,7 @@ func TestOpeningFeeVectors(t *testing.T) {
 
 // TestOpeningFeeAgainstBig compares with arithmetic that cannot overflow.
 func TestOpeningFeeAgainstBig(t *testing.T) {
+	checklist.Shows(t, "LSPS2-16", "the fee is rounded down")
 	const seed = 52
 	r := rand.New(rand.NewPCG(seed, 0))
 	limit := new(big.Int).Lsh(big.NewInt(1), 64)
