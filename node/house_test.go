@@ -25,6 +25,7 @@ var arrows = map[string]map[string]string{
 		"chain":         "names the backend in node.Options",
 		"chain/regtest": "the demo runs on a private chain of its own",
 		"lsp":           "names the menu in node.Options",
+		"lsp/conform":   "asks other LSPs what it checks",
 		"lsp/jit":       "names the limits of an order in node.Options",
 	},
 	"node": {

@@ -20,7 +20,7 @@ import (
 const (
 	exitOK    = 0
 	exitError = 1 // it could not be done
-	exitUsage = 2 // the command line is wrong
+	exitUsage = 2 // the command line is wrong; for conform also: there is nobody to ask
 )
 
 // app is the program with everything that it touches outside of itself, so that tests can run it
@@ -93,6 +93,10 @@ func (a *app) execute(ctx context.Context, args []string) int {
 		return exitError
 	}
 	a.complain(err)
+	var unreachable unreachableError
+	if errors.As(err, &unreachable) {
+		return exitUsage
+	}
 	var usage usageError
 	if a.started && !errors.As(err, &usage) {
 		return exitError
@@ -134,8 +138,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.stopCommand(), a.infoCommand(), a.walletCommand(),
 		a.peersCommand(), a.channelsCommand(), a.invoicesCommand(), a.payCommand(),
-		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.demoCommand(),
-		a.versionCommand(),
+		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.conformCommand(),
+		a.demoCommand(), a.versionCommand(),
 	)
 	return root
 }

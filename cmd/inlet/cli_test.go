@@ -184,7 +184,9 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		"pay a --max-fee 5", "pay a --amount-msat -1", "channels close", "channels open a",
 		"jit", "jit invoice", "lsp order", "invoices", "peers conect x", "info x",
 		"run --lsp.lsps2.hold_seconds=long", "run --lsp.lsps2.hold_second=5",
-		"create --words-file x", "--nonsense",
+		"create --words-file x", "--nonsense", "conform", "conform lsps2", "conform lsps1 x",
+		"conform lsps2 abc@h:1", "conform lsps2 " + peerKey + "@h", "conform lsps2 " + peerKey,
+		"conform lsps2 --timeout-seconds 0 " + peerKey + "@h:1",
 	} {
 		c := newCLI(t)
 		if status := c.run(t, strings.Fields(line)...); status != exitUsage {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
+	"github.com/inletlsp/inlet/lsp/conform"
+	"github.com/inletlsp/inlet/node"
+	"github.com/inletlsp/inlet/node/nodetest"
+)
+
+// conformed runs inlet conform against a node and returns the lines that were seen.
+func (c *cli) conformed(t *testing.T, uri string) map[string]conform.Verdict {
+	t.Helper()
+	status := c.run(t, "conform", "lsps2", uri, "--json", "--timeout-seconds", "60")
+	var answer conformAnswer
+	require.NoError(t, json.Unmarshal(c.stdout.Bytes(), &answer), c.stderr.String())
+	verdicts := map[string]conform.Verdict{}
+	for _, l := range answer.Lines {
+		verdicts[l.Line] = l.Verdict
+		// How fast a busy machine answers is not what is tested here.
+		if l.Verdict == conform.Fail || l.Verdict == conform.Differs && l.Line != "LSPS2-28" {
+			t.Errorf("%s: %s: %s", l.Line, l.Verdict, l.Reason)
+		}
+	}
+	require.Equal(t, exitOK, status)
+	require.Empty(t, c.stderr.String())
+	require.Greater(t, answer.Pass, 30)
+	return verdicts
+}
+
+// TestConformOverTCP asks a real node, over TCP, and asks it again after it was started
+// anew.
+func TestConformOverTCP(t *testing.T) {
+	c := newCLI(t)
+	c.app.nodes.signals = func(func(), func()) func() { return func() {} }
+	seller := nodetest.New(t).Node("lsp", func(o *node.Options) {
+		o.LSP = lspOptions(DefaultConfig().LSP)
+	})
+	first := c.conformed(t, seller.URI())
+	for _, id := range []string{"LSPS0-01", "LSPS0-06", "LSPS0-14", "LSPS0-15", "LSPS0-17", "LSPS2-08", "LSPS2-21"} {
+		require.Equal(t, conform.Pass, first[id], id)
+	}
+	seller.Stop()
+	seller.Start()
+	require.Equal(t, first, c.conformed(t, seller.URI()))
+}
+
+// TestConformWithoutAnLSP: nobody there, somebody who is no node, and a node that sells
+// nothing.
+func TestConformWithoutAnLSP(t *testing.T) {
+	c := newCLI(t)
+	c.app.nodes.signals = func(func(), func()) func() { return func() {} }
+	run := func(uri, want string) {
+		t.Helper()
+		require.Equal(t, exitUsage, c.run(t, "conform", "lsps2", uri, "--timeout-seconds", "1"))
+		require.Empty(t, c.stdout.String())
+		require.Contains(t, c.stderr.String(), want)
+		require.NotContains(t, c.stderr.String(), "--help")
+	}
+	// A key that is nobody's.
+	const nobody = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+	run(nobody+"@127.0.0.1:"+freePort(t), "refused")
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte(strings.Repeat("HTTP/1.1 400 Bad Request\r\n", 4)))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = listener.Close() })
+	run(nobody+"@"+listener.Addr().String(), "could not connect")
+
+	client := nodetest.New(t).Node("client", nil)
+	run(client.URI(), "lsps0.list_protocols")
+}
+
+// TestConformTable: the text for people has every line and the summary.
+func TestConformTable(t *testing.T) {
+	c := newCLI(t)
+	lines := checklist.Lines()
+	results := []conform.Result{
+		{Line: lines[0], Verdict: conform.Pass}, {Line: lines[1], Verdict: conform.Differs, Reason: "so"},
+	}
+	require.NoError(t, c.app.showConformance("lsp", results))
+	require.Contains(t, c.stdout.String(), "LSPS0-02   differs")
+	require.Contains(t, c.stdout.String(), "1 pass, 0 fail, 1 differ")
+	results[1].Verdict = conform.Fail
+	require.ErrorIs(t, c.app.showConformance("lsp", results), errReported)
+}
