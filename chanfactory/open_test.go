@@ -2,6 +2,7 @@ package chanfactory_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -72,6 +73,19 @@ func TestZeroConf(t *testing.T) {
 	}
 	require.Equal(t, chanfactory.Settled, us.state("order"))
 	us.awaitBalance("the change", func(b wallet.Balance) bool { return b.Leased == 0 })
+}
+
+// TestDelayIsBounded: an acceptor that has agreed to a most asks for no more.
+func TestDelayIsBounded(t *testing.T) {
+	us, them, l := pair(t)
+	for agreed, want := range map[uint16]uint16{0: 144, 100: 100, 2016: 144} {
+		them.accept = func(chanfactory.Proposal) (chanfactory.Terms, error) {
+			return chanfactory.Terms{ZeroConf: true, MaxToSelfDelay: agreed}, nil
+		}
+		mustOpen(t, us, jit(l.peer(us), fmt.Sprint("order ", agreed)))
+		require.Equal(t, want, heard[*lnwire.AcceptChannel](l, them).CsvDelay)
+		await[chanfactory.Ready](us)
+	}
 }
 
 // awaitRefresh waits until the switch was told of a link's new scid.

@@ -268,9 +268,12 @@ func (o *opening) judge() funding.Event {
 		return funding.Refused{Reason: "a zero-conf channel needs option_scid_alias"}
 	}
 	setDefault(&terms.MinDepth, f.policy.MinDepth)
+	demands := f.policy.demands(p.Capacity)
+	if terms.MaxToSelfDelay != 0 {
+		demands.ToSelfDelay = min(demands.ToSelfDelay, terms.MaxToSelfDelay)
+	}
 	return funding.Judged{
-		ZeroConf: terms.ZeroConf, Depth: min(terms.MinDepth, funding.MaxDepth),
-		Demands: f.policy.demands(p.Capacity),
+		ZeroConf: terms.ZeroConf, Depth: min(terms.MinDepth, funding.MaxDepth), Demands: demands,
 	}
 }
 

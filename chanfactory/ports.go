@@ -116,4 +116,7 @@ type Terms struct {
 	// MinDepth is how many confirmations an ordinary channel needs; zero means
 	// the policy's.
 	MinDepth uint16
+	// MaxToSelfDelay bounds the to_self_delay that we ask of the opener, in blocks; zero
+	// means the policy's alone.
+	MaxToSelfDelay uint16
 }

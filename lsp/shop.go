@@ -118,6 +118,10 @@ func (w Want) price(now time.Time, item Item) (priced, bool) {
 	if item.ValidUntil.Sub(now) < minLeft || size < item.MinPaymentSize || size > item.MaxPaymentSize {
 		return priced{}, false
 	}
+	// With a shorter to_self_delay the LSP could close with an old state unseen.
+	if item.MaxClientToSelfDelay < minSelfDelay {
+		return priced{}, false
+	}
 	fee, ok := jit.OpeningFee(size, item.MinFee, item.Proportional)
 	if !ok || fee >= size {
 		return priced{}, false

@@ -110,6 +110,10 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%+v: chose %s", v.want, item.Raw)
 		}
 	}
+	hasty := menuOf(t, replace(t, offerText(1, 1, wide, time.Hour), `2016`, `143`))
+	if _, _, err := Choose(t0, hasty, Want{PaymentSize: 50_000_000}); !errors.Is(err, ErrNoItem) {
+		t.Errorf("a max_client_to_self_delay of 143 blocks: %v", err)
+	}
 	if _, _, err := Choose(t0, menu[:1], Want{MaxPPM: 999}); !errors.Is(err, ErrFeeTooHigh) ||
 		!strings.Contains(err.Error(), "1000") {
 		t.Errorf("%v", err)

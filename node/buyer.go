@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -226,15 +227,26 @@ func (b *buyer) prune() error {
 // has not sent the payment yet. The channel comes before the payment, so one that
 // came after it would be trusted for nothing.
 func (b *buyer) expects(peer [33]byte) bool {
+	_, ok := b.expected(peer)
+	return ok
+}
+
+// expected is expects with the most that the channel's to_self_delay may be, in blocks:
+// the least of what was agreed, since the channel may be for any of the purchases.
+//
+// bLIP-52: the client's `to_self_delay` "MUST" be at most `max_client_to_self_delay`.
+func (b *buyer) expected(peer [33]byte) (maxDelay uint16, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.n.clock.Now()
+	maxDelay = math.MaxUint16
 	for _, p := range b.open {
 		if p.Bought.LSP == peer && p.Bought.Live(now) && len(p.Parts) == 0 {
-			return true
+			maxDelay = uint16(min(uint32(maxDelay), p.Bought.Params.MaxClientToSelfDelay))
+			ok = true
 		}
 	}
-	return false
+	return maxDelay, ok
 }
 
 // ExtraFee implements pay.Skim.

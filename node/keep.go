@@ -174,8 +174,8 @@ type acceptor struct{ n *Node }
 // Judge takes a channel as zero-conf only from an LSP that we bought one from and
 // whose offer holds: the opener of a zero-conf channel can take back what is in it.
 func (a acceptor) Judge(p chanfactory.Proposal) (chanfactory.Terms, error) {
-	if p.Private && a.n.buyer.expects(p.Peer.PubKey()) {
-		return chanfactory.Terms{ZeroConf: true}, nil
+	if maxDelay, ok := a.n.buyer.expected(p.Peer.PubKey()); ok && p.Private {
+		return chanfactory.Terms{ZeroConf: true, MaxToSelfDelay: maxDelay}, nil
 	}
 	return chanfactory.Terms{}, nil
 }

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/lntypes"
+
+	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp"
+)
+
+// opensTo is a peer that opens a channel.
+type opensTo struct {
+	chanfactory.Peer
+	id [33]byte
+}
+
+func (p opensTo) PubKey() [33]byte { return p.id }
+
+// buys makes a node with purchases of one LSP, each with its max_client_to_self_delay.
+func buys(now time.Time, from [33]byte, delays ...uint32) (*Node, *clock.TestClock) {
+	at := clock.NewTestClock(now)
+	n := &Node{clock: at}
+	n.buyer = &buyer{n: n, open: map[lntypes.Hash]*purchase{}}
+	for i, delay := range delays {
+		n.buyer.open[lntypes.Hash{byte(i)}] = &purchase{Bought: lsp.Bought{LSP: from, Params: lsp.OpeningFeeParams{
+			ValidUntil: now.Add(time.Hour), MaxClientToSelfDelay: delay,
+		}}}
+	}
+	return n, at
+}
+
+// TestWhoseChannelIsTrusted: a zero-conf channel is taken from the LSP of a purchase that
+// is live, however often it tries, and from nobody else.
+func TestWhoseChannelIsTrusted(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	seller, other := [33]byte{2, 1}, [33]byte{2, 2}
+	n, at := buys(now, seller, 2016)
+	trusted := func(id [33]byte, private bool) bool {
+		t.Helper()
+		terms, err := acceptor{n}.Judge(chanfactory.Proposal{Peer: opensTo{id: id}, Private: private})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return terms.ZeroConf
+	}
+	for range 3 { // an LSP may give up an open and try again
+		if !trusted(seller, true) {
+			t.Error("the LSP's channel is not taken")
+		}
+	}
+	if trusted(other, true) {
+		t.Error("a stranger's channel is taken unconfirmed")
+	}
+	if trusted(seller, false) {
+		t.Error("an announced channel is taken unconfirmed")
+	}
+	n.buyer.open[lntypes.Hash{}].Parts = map[string]lsp.Skim{"part": {}}
+	if trusted(seller, true) {
+		t.Error("a channel that comes after the payment is taken unconfirmed")
+	}
+	n.buyer.open[lntypes.Hash{}].Parts = nil
+	at.SetTime(now.Add(2 * time.Hour))
+	if trusted(seller, true) {
+		t.Error("a channel is taken unconfirmed after the offer")
+	}
+}
+
+// TestAgreedDelay: our to_self_delay keeps to the strictest purchase.
+func TestAgreedDelay(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	seller := [33]byte{2, 1}
+	for _, c := range []struct {
+		delays []uint32
+		want   uint16
+	}{{[]uint32{2016}, 2016}, {[]uint32{2016, 144, 1008}, 144}, {[]uint32{1 << 20}, 65535}} {
+		n, _ := buys(now, seller, c.delays...)
+		terms, err := acceptor{n}.Judge(chanfactory.Proposal{Peer: opensTo{id: seller}, Private: true})
+		if err != nil || terms.MaxToSelfDelay != c.want {
+			t.Errorf("%v: at most %d blocks, %v; want %d", c.delays, terms.MaxToSelfDelay, err, c.want)
+		}
+	}
+}
