@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // otherTx shows another transaction than the confirmed one.
@@ -111,6 +112,7 @@ func TestFundeeForgets(t *testing.T) {
 
 // A broadcast that fails is repeated with each block until it succeeds.
 func TestBroadcastIsRepeated(t *testing.T) {
+	checklist.Shows(t, "LSPS2-104", "Channel.Step: a block does not publish again")
 	us, them := newParty(t, "us", 1), newParty(t, "them", 0)
 	tried, failures := newRecord[int](), 3
 	us.publish = func(tx *wire.MsgTx, label string) error {

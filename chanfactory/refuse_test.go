@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // fails opens a channel that comes to nothing and checks that nothing is left of it.
@@ -88,6 +89,8 @@ func without(bits ...lnwire.FeatureBit) *lnwire.FeatureVector {
 
 // Terms that don't fit the order end the opening before anything is signed.
 func TestTermsBeforeSignature(t *testing.T) {
+	checklist.Shows(t, "LSPS2-82", "CheckAccept does not look at to_self_delay")
+	checklist.Shows(t, "LSPS2-83", "CheckAccept does not ask Room.fits")
 	us, _, l := pair(t)
 	for name, change := range map[string]func(*chanfactory.OpenRequest){
 		"to_self_delay": func(r *chanfactory.OpenRequest) { r.MaxToSelfDelay = 143 },

@@ -106,6 +106,7 @@ func TestSCIDs(t *testing.T) {
 
 // LSPS2-92: the bytes of extra_fee on the wire.
 func TestExtraFee(t *testing.T) {
+	checklist.Shows(t, "LSPS2-92", "AppendExtraFee writes a tu64")
 	value := AppendExtraFee(nil, 20_000)
 	record := binary.BigEndian.AppendUint32([]byte{0xfe}, ExtraFeeType) // a BigSize
 	record = append(append(record, byte(len(value))), value...)

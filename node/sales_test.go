@@ -9,6 +9,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/zpay32"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/pay"
@@ -50,6 +51,8 @@ func TestTenSalesToOneClient(t *testing.T) {
 
 // TestRefusedPayments: what the payer is told, and that nothing stays behind.
 func TestRefusedPayments(t *testing.T) {
+	checklist.Shows(t, "LSPS2-50", "Desk.Offer takes HTLCs that are no order's")
+	checklist.Shows(t, "LSPS2-73", "the encrypter encrypts a failure of ours as if it came from downstream")
 	m := newMarket(t, marketPlan{seller: func(o *node.Options) {
 		o.LSP.Offer.Rules.Hold = 2 * time.Second
 	}})

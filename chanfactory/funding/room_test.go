@@ -7,12 +7,15 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 func btc(sat int64) btcutil.Amount { return btcutil.Amount(sat) }
 
 // Sizes that were measured against LDK with lnd's link on our side: 48,000 sat in one part.
 func TestCapacityMeasured(t *testing.T) {
+	checklist.Shows(t, "LSPS2-81", "Capacity leaves out the commitment's fee")
 	room := Room{Forward: 48_000_000}
 	for _, c := range []struct {
 		rate        chainfee.SatPerKWeight
@@ -39,6 +42,7 @@ func TestCapacityMeasured(t *testing.T) {
 
 // The capacity fits exactly: one satoshi less does not, if the peer demands what was foreseen.
 func TestCapacityIsTight(t *testing.T) {
+	checklist.Shows(t, "LSPS2-81", "Capacity leaves out the reserve")
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 20_000 {

@@ -7,6 +7,8 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 func limits() Limits {
@@ -101,6 +103,7 @@ func TestCheckAccept(t *testing.T) {
 
 // What is to go over the channel at once must fit, on the terms that the peer answered with.
 func TestCheckAcceptRoom(t *testing.T) {
+	checklist.Shows(t, "LSPS2-83", "Room.fits does not look at max_htlc_value_in_flight_msat")
 	for _, c := range []struct {
 		name   string
 		change func(*Params, *lnwire.AcceptChannel)

@@ -108,6 +108,7 @@ func TestCompatFee(t *testing.T) {
 }
 
 func TestSkim(t *testing.T) {
+	checklist.Shows(t, "LSPS2-94", "skim takes from the last part only")
 	r := rand.New(rand.NewPCG(7, 0))
 	for i := range 20_000 {
 		parts := make([]Part, 1+r.IntN(10))

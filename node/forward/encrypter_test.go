@@ -7,6 +7,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/htlcswitch/hop"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // plainEncrypter shows what it was asked to do.
@@ -21,6 +23,7 @@ func (plainEncrypter) IntermediateEncrypt(r lnwire.OpaqueReason) lnwire.OpaqueRe
 }
 
 func TestOwnFailures(t *testing.T) {
+	checklist.Shows(t, "LSPS2-73", "the encrypter encrypts a failure of ours as if it came from downstream")
 	extract := takeOwnFailures(func(*btcec.PublicKey) (hop.ErrorEncrypter, lnwire.FailCode) {
 		return plainEncrypter{}, lnwire.CodeNone
 	})

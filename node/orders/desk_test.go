@@ -24,6 +24,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
@@ -391,6 +392,7 @@ func TestOpenerRefuses(t *testing.T) {
 }
 
 func TestTooManyParts(t *testing.T) {
+	checklist.Shows(t, "LSPS2-72", "Desk.refuse always takes one more")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() { w.close() }()
