@@ -95,15 +95,21 @@ func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
 		return s
 	}
 	s.Pending = pending
-	if s.Channel.Withheld && !s.Channel.Gone {
-		c.do(BroadcastFunding{s.Channel.Point})
-		s.Channel.Withheld = false
-	}
+	s = s.release(c)
 	if c.resolved.ExtraFee > 0 || s.Fee == 0 {
 		return s.paid(c)
 	}
 	s.Claimed = true
 	return s.settle(c)
+}
+
+// release lets a withheld funding out.
+func (s AwaitClaim) release(c *turn) AwaitClaim {
+	if s.Channel.Withheld && !s.Channel.Gone {
+		c.do(BroadcastFunding{s.Channel.Point})
+		s.Channel.Withheld = false
+	}
+	return s
 }
 
 func (s AwaitClaim) paid(c *turn) State {

@@ -2,6 +2,7 @@ package jit
 
 import (
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
@@ -53,6 +54,12 @@ type (
 	// PartClaimed says that the client gave the preimage for this part.
 	PartClaimed struct{ Key CircuitKey }
 
+	// PreimageKnown says that the preimage of a payment is known, before it is known
+	// which of the parts the client claims: it may claim one and fail the others, or have
+	// the preimage from another payment. A withheld funding goes out with it, for from now
+	// on the client's money is in a transaction that only we can broadcast.
+	PreimageKnown struct{ Hash lntypes.Hash }
+
 	// PartFailed says that this part failed: Ours says by our own switch, so that the
 	// client has not seen it.
 	PartFailed struct {
@@ -87,7 +94,8 @@ type (
 		// Outstanding are the incoming HTLCs of the order that are still there.
 		Outstanding []CircuitKey
 
-		// Claimed are the forwarded parts whose preimage the node knows.
+		// Claimed are the forwarded parts whose preimage the node knows and that are not
+		// there any more. What became of those that are is told later, as always.
 		Claimed []CircuitKey
 	}
 )
@@ -118,6 +126,7 @@ func (OpenFailed) event()    {}
 func (ChannelUsable) event() {}
 func (ChannelGone) event()   {}
 func (PartClaimed) event()   {}
+func (PreimageKnown) event() {}
 func (PartFailed) event()    {}
 func (PartStuck) event()     {}
 func (PartGone) event()      {}

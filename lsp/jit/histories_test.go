@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,14 +16,22 @@ import (
 // TestHistories drives orders through random lives of a node and checks after each
 // step what must hold in all of them.
 func TestHistories(t *testing.T) {
+	const events = 30
 	lives := 10_000
 	if testing.Short() {
 		lives = 500
 	}
+	if text := os.Getenv("INLET_HISTORY_STEPS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("INLET_HISTORY_STEPS: %v", err)
+		}
+		lives = 1 + n/events
+	}
 	reached := map[string]int{}
 	for seed := range uint64(lives) {
 		s := newShell(t, seed)
-		for range 30 {
+		for range events {
 			s.now = s.now.Add(time.Duration(s.r.IntN(9000)) * time.Millisecond)
 			if ev := s.event(); ev != nil {
 				s.step(ev)

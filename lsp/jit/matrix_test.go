@@ -83,6 +83,7 @@ func events() []Event {
 		ChannelGone{first}, ChannelGone{second},
 		PartClaimed{key(1)}, PartClaimed{key(9)}, PartFailed{Key: key(1)}, PartFailed{Key: key(9)},
 		PartGone{key(1)}, PartGone{key(9)},
+		PreimageKnown{lntypes.Hash{1}}, PreimageKnown{lntypes.Hash{2}},
 		Height{tip}, Height{tip + 200}, Tick{},
 		outstanding(nil, 1, 2), outstanding(live(first), 1, 2), outstanding(live(first)),
 		outstanding(&Funding{Point: first, Withheld: true}, 1, 2),

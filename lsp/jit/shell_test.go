@@ -254,6 +254,9 @@ func (s *shell) outcome() Event {
 	h.resolved, h.claimed = true, s.r.IntN(3) > 0
 	if h.claimed {
 		s.claimed = true
+		if s.r.IntN(3) == 0 {
+			s.step(PreimageKnown{h.part.Hash})
+		}
 		return PartClaimed{h.part.Key}
 	}
 	return PartFailed{Key: h.part.Key, Ours: s.r.IntN(2) == 0}

@@ -78,6 +78,12 @@ func (c *turn) handle(s State, ev Event) State {
 	case PartFailed:
 		return c.resolve(s, ev.Key, ev)
 
+	case PreimageKnown:
+		if claim, ok := s.(AwaitClaim); ok && claim.Hash == ev.Hash {
+			return claim.release(c)
+		}
+		return s
+
 	case PartStuck:
 		return c.stuck(s, ev.Key)
 

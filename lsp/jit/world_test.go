@@ -118,6 +118,8 @@ func say(v any) string {
 		return fmt.Sprintf("stuck %d", v.Key.Index)
 	case PartGone:
 		return fmt.Sprintf("off the channel %d", v.Key.Index)
+	case PreimageKnown:
+		return fmt.Sprintf("preimage of %x known", v.Hash[0])
 	case Height:
 		return fmt.Sprintf("height %d", v.Height)
 	case Restarted:

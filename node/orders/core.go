@@ -294,17 +294,14 @@ func (d *Desk) happened(e *entry, in input) bool {
 
 // claimed is the preimage at the moment that it is known. For a channel whose
 // funding is withheld that moment decides: from then on the client's money is in a
-// transaction that only we can broadcast.
+// transaction that only we can broadcast. Which parts pay for it the switch tells: the
+// client may claim one and fail the part that bears the fee.
 func (d *Desk) claimed(e *entry, in input) bool {
 	c, ok := e.order.State.(jit.AwaitClaim)
 	if !ok || !c.Channel.Withheld {
 		return false
 	}
-	var changed bool
-	for _, key := range c.Pending {
-		changed = d.step(e, input{at: in.at, event: jit.PartClaimed{Key: key}}) || changed
-	}
-	return changed
+	return d.step(e, input{at: in.at, event: jit.PreimageKnown{Hash: c.Hash}})
 }
 
 func (d *Desk) step(e *entry, in input) bool {

@@ -363,6 +363,7 @@ func TestClaimedWhileDown(t *testing.T) {
 
 		w.fundings["o1"] = jit.Funding{Point: funding}
 		w.preimages[lntypes.Hash{5}] = lntypes.Preimage{1}
+		clear(w.incoming) // the payer has the preimage
 		w.start()
 		w.state("paid")
 		synctest.Wait()

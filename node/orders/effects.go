@@ -76,8 +76,8 @@ func (d *Desk) do(terms jit.Terms, id string, cmd jit.Command) error {
 	case jit.DropChannel:
 		err := d.ports.Opener.Drop(c.Point, "the payment that it was for did not come")
 		if err == nil {
-			point := c.Point
-			d.post(input{point: &point, event: jit.ChannelGone{Point: point}})
+			// By its id: an order that only waits for this end is not found by the channel.
+			d.post(input{id: id, event: jit.ChannelGone{Point: c.Point}})
 		}
 		return err
 	case jit.BroadcastFunding:

@@ -63,7 +63,7 @@ func (d *Desk) Resume(height uint32) error {
 	}
 	d.height = height
 	for _, e := range d.sorted() {
-		if final(e.order.State) && len(partKeys(e.order)) == 0 {
+		if f, ok := fundings[e.order.ID]; atRest(e.order, f, ok) {
 			continue
 		}
 		ev := d.found(e.rec, height, fundings, incoming)
@@ -72,8 +72,25 @@ func (d *Desk) Resume(height uint32) error {
 			return err
 		}
 		d.post(input{id: e.order.ID, event: ev})
+		if d.known(e.rec) {
+			d.post(input{id: e.order.ID, event: jit.PreimageKnown{Hash: *e.rec.Hash}})
+		}
 	}
 	return d.drain()
+}
+
+// atRest says that a start means nothing to the order: it has come to its end, and
+// nothing is left of the life before. One that is paid may have died before it
+// broadcast the funding that was withheld: the client's money is in it.
+func atRest(o jit.Order, f jit.Funding, funded bool) bool {
+	if !final(o.State) || len(partKeys(o)) > 0 {
+		return false
+	}
+	ch, has := o.Channel()
+	if !has {
+		return !funded || f.Gone
+	}
+	return ch.Conn == 0 && (!funded || f.Gone || !f.Withheld)
 }
 
 // found is what the start has shown about one order.
@@ -89,25 +106,32 @@ func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 			ev.Outstanding = append(ev.Outstanding, key)
 		}
 	}
-	if r.Hash == nil {
+	if !d.known(r) {
 		return ev
 	}
-	if _, known := d.ports.Facts.Preimage(*r.Hash); known {
-		for _, a := range r.Order.Answered {
-			if a.Forwarded() && !a.Resolved {
-				ev.Claimed = append(ev.Claimed, a.Key)
-			}
+	for _, a := range r.Order.Answered {
+		// One that is there may be failed yet: the preimage may have come with another part.
+		if a.Forwarded() && !a.Resolved && !slices.Contains(ev.Outstanding, a.Key) {
+			ev.Claimed = append(ev.Claimed, a.Key)
 		}
 	}
 	return ev
+}
+
+// known says that the preimage of the order's payment was learned.
+func (d *Desk) known(r Record) bool {
+	if r.Hash == nil {
+		return false
+	}
+	_, known := d.ports.Facts.Preimage(*r.Hash)
+	return known
 }
 
 // takeBack sees to it that forwards that were decided and never left are offered
 // again. Then they leave as they were decided, with what was to be taken from them.
 func (d *Desk) takeBack(o jit.Order, ev jit.Restarted) error {
 	for _, a := range o.Answered {
-		if !a.Forwarded() || a.Resolved || slices.Contains(ev.Claimed, a.Key) ||
-			!slices.Contains(ev.Outstanding, a.Key) {
+		if !a.Forwarded() || a.Resolved || !slices.Contains(ev.Outstanding, a.Key) {
 			continue
 		}
 		err := d.ports.Switch.TakeBack(models.CircuitKey{
