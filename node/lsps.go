@@ -330,9 +330,9 @@ func (f orderFacts) Fundings() (map[string]jit.Funding, error) {
 			_, err := f.n.channels.ChannelStateDB().FetchChannel(fd.Point)
 			gone = err != nil
 		}
-		found[fd.Tag] = jit.Funding{
-			Point: fd.Point, Withheld: fd.State == chanfactory.Withheld, Gone: gone,
-		}
+		// What was dropped was never out: its order may have another channel.
+		withheld := fd.State == chanfactory.Withheld || fd.State == chanfactory.Gone
+		found[fd.Tag] = jit.Funding{Point: fd.Point, Withheld: withheld, Gone: gone}
 	}
 	return found, nil
 }

@@ -60,15 +60,38 @@ type greedyOnce struct {
 func (g greedyOnce) ResumeWith(key models.CircuitKey, amount lnwire.MilliSatoshi,
 	records lnwire.CustomRecords) error {
 
-	if g.done.CompareAndSwap(false, true) {
-		fee, err := lsp.ParseExtraFee(records[lsp.ExtraFeeType])
-		if err != nil {
-			return err
-		}
-		amount--
-		records = lnwire.CustomRecords{lsp.ExtraFeeType: lsp.AppendExtraFee(nil, fee+1)}
+	if !g.done.CompareAndSwap(false, true) {
+		return g.Switch.ResumeWith(key, amount, records)
 	}
-	return g.Switch.ResumeWith(key, amount, records)
+	return tooMuch(g.Switch, key, amount, records)
+}
+
+// tooMuch withholds a millisatoshi more than was agreed.
+func tooMuch(s orders.Switch, key models.CircuitKey, amount lnwire.MilliSatoshi,
+	records lnwire.CustomRecords) error {
+
+	fee, err := lsp.ParseExtraFee(records[lsp.ExtraFeeType])
+	if err != nil {
+		return err
+	}
+	return s.ResumeWith(key, amount-1, lnwire.CustomRecords{
+		lsp.ExtraFeeType: lsp.AppendExtraFee(nil, fee+1),
+	})
+}
+
+// greedyUntil withholds too much from every part until it is fair.
+type greedyUntil struct {
+	orders.Switch
+	fair *atomic.Bool
+}
+
+func (g greedyUntil) ResumeWith(key models.CircuitKey, amount lnwire.MilliSatoshi,
+	records lnwire.CustomRecords) error {
+
+	if g.fair.Load() {
+		return g.Switch.ResumeWith(key, amount, records)
+	}
+	return tooMuch(g.Switch, key, amount, records)
 }
 
 // TestWithheldFundingDropped: the client refuses the payment. The channel is dropped,
@@ -111,6 +134,39 @@ func TestWithheldFundingDropped(t *testing.T) {
 	}
 	again := m.invoice(client, pay.InvoiceRequest{Amount: 1_000_000, Hints: m.jitHint(inv)})
 	m.pay(m.payer, again, 0)
+}
+
+// TestDroppedFundingIsNoClosedChannel: the LSP starts again after the client refused the
+// payment and the channel was dropped. Nothing was funded, so the order lives: its next
+// payment gets a channel.
+func TestDroppedFundingIsNoClosedChannel(t *testing.T) {
+	var fair atomic.Bool
+	m := newMarket(t, marketPlan{seller: func(o *node.Options) {
+		trusted(o)
+		o.SetMischief(node.Mischief{Switch: func(s orders.Switch) orders.Switch {
+			return greedyUntil{s, &fair}
+		}})
+	}})
+	client := m.node("client", nil)
+	inv := m.buyTrusting(client, 100_000_000)
+	got := <-m.paying(m.payer, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
+	must(t, got.err)
+	if got.payment.Status == pay.Succeeded {
+		t.Fatal("the client took less than was agreed")
+	}
+	m.wantNothingLeft(client)
+
+	m.seller.Stop()
+	fair.Store(true)
+	m.seller.Start()
+	m.soon(waitLink, func(ctx context.Context) bool { return m.ready(ctx, m.payer) })
+	got = <-m.paying(m.payer, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
+	must(t, got.err)
+	if got.payment.Status != pay.Succeeded {
+		t.Fatalf("after the start: %+v", got.payment.Failure)
+	}
+	m.wantReceived(client, inv, 100_000_000)
+	m.paidOver(inv)
 }
 
 // jitHint is the hint of a JIT invoice, as payers keep it.
