@@ -228,6 +228,16 @@ func (f *Factory) Funding(tag string) (Funding, bool, error) {
 	return f.journal.state(r), true, nil
 }
 
+// Withheld says that the channel's funding is ours and must not be out: all that is on
+// the channel is void when it is dropped. It answers from memory.
+func (f *Factory) Withheld(point wire.OutPoint) bool {
+	if !f.isRunning() {
+		return false
+	}
+	r := f.journal.findPoint(point)
+	return r != nil && r.withhold && r.state == recordIntended
+}
+
 func (f *Factory) isRunning() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

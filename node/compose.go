@@ -130,7 +130,7 @@ func (n *Node) composeEngine() error {
 			BaseFee: n.opts.Channels.BaseFee, PPM: n.opts.Channels.FeePPM,
 			Delta: n.opts.Channels.CLTVExpiryDelta,
 		},
-		Routes: n.orders, Offers: n.orders, CustomHTLC: pay.NewShaper(n.buyer),
+		Routes: n.orders, Withheld: n.withheld, Offers: n.orders, CustomHTLC: pay.NewShaper(n.buyer),
 		Clock: n.clock, Log: n.log.With("part", "forward"),
 	}, n.source.Status().Height)
 	return err

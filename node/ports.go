@@ -74,6 +74,9 @@ func (l fundingLinks) Find(id lnwire.ChannelID) (htlcswitch.ChannelUpdateHandler
 func (l fundingLinks) Refresh(id lnwire.ChannelID) { l.n.links.Refresh(id) }
 func (l fundingLinks) Remove(id lnwire.ChannelID)  { l.n.links.Remove(id) }
 
+// withheld says that a channel's funding is withheld.
+func (n *Node) withheld(point wire.OutPoint) bool { return n.factory.Withheld(point) }
+
 // linkEvents passes the life of links on. The calls come from the links'
 // goroutines; everything here only queues.
 type linkEvents struct{ n *Node }

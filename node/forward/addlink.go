@@ -55,6 +55,9 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 	one.link = &strictLink{
 		ChannelLink: htlcswitch.NewChannelLink(l.linkConfig(one, ch, events, sync), lc),
 		routes:      e.cfg.Routes, delta: uint32(e.cfg.Policy.Delta), update: e.UpdateFor,
+		withheld: func() bool {
+			return e.cfg.Withheld != nil && e.cfg.Withheld(ch.FundingOutpoint)
+		},
 	}
 	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
 

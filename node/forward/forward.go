@@ -76,19 +76,22 @@ type Court interface {
 	ForceClose(channel ChannelPoint) error
 }
 
-// Config is what the engine is composed over. All fields are required.
+// Config is what the engine is composed over. All fields but Withheld are required.
 type Config struct {
-	Params     *chaincfg.Params
-	Backend    kvdb.Backend
-	Channels   *channeldb.DB
-	Aliases    *aliasmgr.Manager
-	Notifier   chainntnfs.ChainNotifier
-	Fees       chainfee.Estimator
-	NodeKey    sphinx.SingleKeyECDH
-	Signer     Signer
-	Wallet     *lnwallet.LightningWallet
-	Policy     Policy
-	Routes     Routes
+	Params   *chaincfg.Params
+	Backend  kvdb.Backend
+	Channels *channeldb.DB
+	Aliases  *aliasmgr.Manager
+	Notifier chainntnfs.ChainNotifier
+	Fees     chainfee.Estimator
+	NodeKey  sphinx.SingleKeyECDH
+	Signer   Signer
+	Wallet   *lnwallet.LightningWallet
+	Policy   Policy
+	Routes   Routes
+	// Withheld says that a channel's funding must not be out; nil: none is. It answers
+	// from memory.
+	Withheld   func(ChannelPoint) bool
 	Offers     Offers
 	CustomHTLC htlcswitch.AuxTrafficShaper
 	Clock      clock.Clock

@@ -15,7 +15,7 @@ type Routes interface {
 	Route(scid lnwire.ShortChannelID) (only lnwire.ChannelID, isJIT bool)
 }
 
-// strictLink is a link of lnd's with two rules more.
+// strictLink is a link of lnd's with three rules more.
 //
 // The switch sends an HTLC over any channel of the next peer, by lot. A part of a
 // JIT payment carries a fee that the client agreed to for one channel: over
@@ -23,9 +23,14 @@ type Routes interface {
 //
 // bLIP-52 puts a fee of zero into the invoice's hint, so HTLCs that name a
 // jit_channel_scid pay no forwarding fee, whatever the channel's policy says.
+//
+// A channel whose funding is withheld carries its order's parts alone: it may be
+// dropped, and whatever else was on it would be owed to somebody.
 type strictLink struct {
 	htlcswitch.ChannelLink
 	routes Routes
+	// withheld says that the channel's funding is withheld now; nil: it never is.
+	withheld func() bool
 	// delta is what the HTLC must leave us between its two expiries, in blocks.
 	delta uint32
 	// update makes the channel_update that goes with a failure.
@@ -48,6 +53,9 @@ func (s *strictLink) CheckHtlcForward(hash [32]byte, in, out lnwire.MilliSatoshi
 	scid lnwire.ShortChannelID, records lnwire.CustomRecords) *htlcswitch.LinkError {
 
 	only, isJIT := s.routes.Route(scid)
+	if only != s.ChanID() && s.withheld != nil && s.withheld() {
+		return htlcswitch.NewLinkError(lnwire.NewTemporaryChannelFailure(nil))
+	}
 	if !isJIT {
 		return s.ChannelLink.CheckHtlcForward(hash, in, out, inExpiry, outExpiry,
 			inbound, height, scid, records)

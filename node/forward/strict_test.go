@@ -78,6 +78,28 @@ func TestStrictLink(t *testing.T) {
 	}
 }
 
+// TestWithheldChannelIsItsOrders: what else was on a channel would be void when the
+// channel is dropped, with its HTLC still held upstream.
+func TestWithheldChannelIsItsOrders(t *testing.T) {
+	ours := lnwire.ChannelID{1}
+	unpaid, paid, plain := scid(1), scid(2), scid(3)
+	withheld := true
+	s := &strictLink{
+		ChannelLink: policyLink{id: ours}, routes: routeTable{unpaid: ours, paid: {}}, delta: 80,
+		withheld: func() bool { return withheld },
+	}
+	check := func(scid lnwire.ShortChannelID) bool {
+		return s.CheckHtlcForward([32]byte{}, 1000, 1000, 300, 156, models.InboundFee{}, 100,
+			scid, nil) == nil
+	}
+	if !check(unpaid) || check(paid) || check(plain) {
+		t.Error("a withheld channel takes what is not its order's, or refuses what is")
+	}
+	if withheld = false; !check(paid) {
+		t.Error("a channel that was released refuses another payment")
+	}
+}
+
 func scid(n uint32) lnwire.ShortChannelID {
 	return lnwire.ShortChannelID{BlockHeight: 16_050_000, TxIndex: n}
 }
