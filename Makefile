@@ -6,6 +6,7 @@
 # make check   format, vet, linters, the rules of the house
 # make fuzz    every fuzz target for a while: make fuzz FUZZTIME=10m
 # make flood   payments of honest clients while a thousand strangers do all that they can
+# make histories random histories of the order and funding machines, a million steps
 # make race    the packages with the most goroutines under the race detector
 # make bench   all benchmarks
 # make clean   removes what was built and fetched
@@ -41,7 +42,7 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood lnd conformance
+	fuzz flood lnd conformance histories
 
 all: build
 
@@ -101,6 +102,10 @@ $(LINT):
 
 house:
 	$(GO) test -count=1 -run 'House|Arrows' ./node ./docs/conformance
+
+# A million steps of random histories: the order machine alone, and both machines in one world.
+histories:
+	INLET_HISTORY_STEPS=1000000 $(GO) test -count=1 -v -timeout 60m -run Histories ./lsp/jit ./node/world
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...

@@ -87,7 +87,11 @@ var testArrows = map[string]map[string]string{
 	},
 	"lsp/conform": {"lsp": "our own service is asked, and is changed to break the rules"},
 	"node/api":    {"node/api/apitest": "the server that tests talk to"},
-	"wallet":      {"chain/regtest": "runs on a private chain"},
+	"node/world": {
+		"chanfactory/funding": "one of the two machines that it drives",
+		"lsp/jit":             "the other",
+	},
+	"wallet": {"chain/regtest": "runs on a private chain"},
 }
 
 // everyTest may be imported by any test file.
