@@ -39,7 +39,7 @@ var choices = []choice{
 	{6, (*drawer).chain},
 	{14, (*drawer).thread},
 	{5, (*drawer).death},
-	{4, (*drawer).race},
+	{10, (*drawer).race},
 }
 
 // line draws the next line.
@@ -258,14 +258,24 @@ func (d *drawer) chain(w *world) string {
 func (d *drawer) race(w *world) string {
 	b := w.orders[d.IntN(len(w.orders))]
 	_, waits := w.lspState(b.id).(jit.AwaitParts)
-	if !d.wild || !waits || !w.payerUp || b.client.conn == 0 || len(w.held) > 0 || d.hash >= 250 {
+	if !d.wild || !waits || !w.payerUp || d.hash >= 250 {
 		return ""
 	}
 	d.hash++
 	size := max(int(b.terms.PaymentSize), 3_000_000)
 	held := d.oneOf("workers", "workers", "effects")
-	d.plan = []string{fmt.Sprintf("part %s %d hash %d", b.id, size, d.hash)}
-	for range 1 + d.IntN(5) {
+	d.plan = nil
+	for _, name := range slices.Sorted(keysOf(w.held)) {
+		d.plan = append(d.plan, "free "+name)
+	}
+	d.plan = append(d.plan, "mode "+b.client.name+" open accept", "mode "+b.client.name+" sign sign",
+		"online "+b.client.name, "hold "+held,
+		fmt.Sprintf("part %s %d hash %d", b.id, size, d.hash))
+	moves := 1 + d.IntN(5)
+	if held == "workers" {
+		moves = 1 + d.IntN(3) // the second one sends funding_created
+	}
+	for range moves {
 		d.plan = append(d.plan, "step "+held)
 	}
 	if held == "effects" {
@@ -277,7 +287,9 @@ func (d *drawer) race(w *world) string {
 		}
 	}
 	d.plan = append(d.plan, "free "+held)
-	return "hold " + held
+	next := d.plan[0]
+	d.plan = d.plan[1:]
+	return next
 }
 
 // lspState is where the LSP's order stands; nil while the LSP is down.
