@@ -142,6 +142,8 @@ func (w *world) checkOpen(b *bought, c jit.OpenChannel) {
 	w.must(len(w.live(b.id)) == 0, "a second channel is opened for an order", b.id)
 	w.must(len(b.funded) == 0, "a channel is opened for an order that has funded one", b.id)
 	w.must(!w.worker(b.client).opens(b.id), "an open while another is under way", b.id)
+	r := w.disk.journal[b.id]
+	w.must(r == nil || r.state == dropped, "an open is refused, for the last funding has no end", b.id)
 	w.must(c.Withhold == b.terms.ClientTrustsLSP, "withheld otherwise than agreed", b.id)
 	w.must(c.Attempt <= b.terms.Rules.MaxOpenAttempts, "too many attempts", b.id)
 }
