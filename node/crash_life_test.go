@@ -242,12 +242,12 @@ func (in lineListener) Accept() (net.Conn, error) {
 // update_add_htlc to update_fulfill_htlc or update_fail_htlc.
 type watchman struct {
 	mu   sync.Mutex
-	out  map[watched]time.Time // guarded by mu
-	max  time.Duration         // guarded by mu
-	seen int                   // guarded by mu
+	out  map[payersHTLC]time.Time // guarded by mu
+	max  time.Duration            // guarded by mu
+	seen int                      // guarded by mu
 }
 
-type watched struct {
+type payersHTLC struct {
 	id    lnwire.ChannelID
 	index uint64
 }
@@ -256,26 +256,26 @@ func (w *watchman) line(sent bool, m lnwire.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.out == nil {
-		w.out = map[watched]time.Time{}
+		w.out = map[payersHTLC]time.Time{}
 	}
 	switch m := m.(type) {
 	case *lnwire.UpdateAddHTLC:
-		key := watched{m.ChanID, m.ID}
+		key := payersHTLC{m.ChanID, m.ID}
 		if _, again := w.out[key]; sent && !again { // sent again after a reconnect it counts from the first time
 			w.out[key] = time.Now()
 			w.seen++
 		}
 	case *lnwire.UpdateFulfillHTLC:
-		w.answered(sent, watched{m.ChanID, m.ID})
+		w.answered(sent, payersHTLC{m.ChanID, m.ID})
 	case *lnwire.UpdateFailHTLC:
-		w.answered(sent, watched{m.ChanID, m.ID})
+		w.answered(sent, payersHTLC{m.ChanID, m.ID})
 	case *lnwire.UpdateFailMalformedHTLC:
-		w.answered(sent, watched{m.ChanID, m.ID})
+		w.answered(sent, payersHTLC{m.ChanID, m.ID})
 	}
 }
 
 // answered ends the wait. Callers hold mu.
-func (w *watchman) answered(sent bool, key watched) {
+func (w *watchman) answered(sent bool, key payersHTLC) {
 	began, ok := w.out[key]
 	if sent || !ok {
 		return
