@@ -422,9 +422,9 @@ func (a *act) transfer(from, to *member, amount lnwire.MilliSatoshi) {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), waitLink)
 	defer cancel()
-	problem := ""
 	for {
-		if problem = a.attempt(ctx, from, to, amount); problem == "" {
+		problem := a.attempt(ctx, from, to, amount)
+		if problem == "" {
 			return
 		}
 		select {
