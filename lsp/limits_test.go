@@ -1,6 +1,8 @@
 package lsp
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -154,20 +156,39 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 	})
 }
 
-// TestReject has the node's own reasons.
-func TestReject(t *testing.T) {
-	why := "you owe for two channels"
+// TestAdmit has the node's own reasons, and its word on who must trust whom (LSPS2-21).
+func TestAdmit(t *testing.T) {
+	var asked []Ask
+	verdict := Verdict{Refusal: "you owe for two channels"}
 	s, book := newService(t, func(c *ServiceConfig) {
-		c.Reject = func([33]byte) string { return why }
+		c.Admit = func(now time.Time, a Ask) Verdict {
+			if !now.Equal(t0) {
+				t.Errorf("asked at %v", now)
+			}
+			asked = append(asked, a)
+			return verdict
+		}
 	})
 	offered := item(t, s, t0, bob)
 	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeClientRejected ||
-		g.Error.Message != why {
+		g.Error.Message != verdict.Refusal || book.len() != 0 {
 		t.Errorf("%+v", g)
 	}
-	why = ""
-	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 || book.len() != 1 {
+	verdict = Verdict{ClientTrustsLSP: true}
+	if g := buy(t, s, t0, bob, offered, ``); g.code() != 0 || book.len() != 1 ||
+		!strings.Contains(string(g.Result), `"client_trusts_lsp":true`) || !book.sold[0].ClientTrustsLSP {
 		t.Errorf("%+v", g)
+	}
+	want := []Ask{
+		{Client: bob, PaymentSize: 1_000_000, MaxPayment: 1_000_000},
+		{Client: bob, MaxPayment: 4_000_000},
+	}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %+v", asked)
+	}
+	buy(t, s, t0, bob, offered, `"1"`)
+	if len(asked) != 2 {
+		t.Error("asked about what is refused already")
 	}
 }
 

@@ -70,10 +70,9 @@ func (s *Service) buy(now time.Time, client [33]byte, params object) (any, *rpcE
 	if e != nil {
 		return nil, e
 	}
-	if s.cfg.Reject != nil {
-		if why := s.cfg.Reject(client); why != "" {
-			return nil, fault(CodeClientRejected, "%s", why)
-		}
+	may := s.verdict(now, newAsk(client, item, size))
+	if may.Refusal != "" {
+		return nil, fault(CodeClientRejected, "%s", may.Refusal)
 	}
 	offer := s.currentOffer()
 	p := Purchase{
@@ -82,7 +81,7 @@ func (s *Service) buy(now time.Time, client [33]byte, params object) (any, *rpcE
 		PaymentSize:     size,
 		OpeningFee:      fee,
 		CLTVExpiryDelta: offer.CLTVExpiryDelta,
-		ClientTrustsLSP: offer.ClientTrustsLSP,
+		ClientTrustsLSP: offer.ClientTrustsLSP || may.ClientTrustsLSP,
 		AliasUntil:      item.ValidUntil.Add(offer.AliasFor),
 		Rules:           offer.rules(),
 		CreatedAt:       now.UTC().Round(0),

@@ -41,9 +41,10 @@ type ServiceConfig struct {
 	// Liquidity is asked at each get_info and buy and must be quick; nil: no limit.
 	Liquidity func() Liquidity
 
-	// Reject says in plain words why a client may not buy now, "" that it may; nil:
-	// every client may.
-	Reject func(client [33]byte) string
+	// Admit is asked at each buy that nothing else is in the way of, and must be quick.
+	// What it admits may still not be sold: the Book says what was. nil: every client
+	// may buy.
+	Admit func(now time.Time, a Ask) Verdict
 }
 
 // Service answers LSPS requests. Its methods may be called from any goroutine.
