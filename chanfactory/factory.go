@@ -195,14 +195,14 @@ func (f *Factory) CommitFeeRate(anchors bool) (chainfee.SatPerKWeight, error) {
 	}
 	most := f.policy.MaxCommitFeeRate
 	if anchors {
-		most = min(most, maxAnchorFeeRate)
+		most = min(most, MaxAnchorFeeRate)
 	}
 	return min(funding.Clamp(rate), most), nil
 }
 
-// maxAnchorFeeRate is the most that we offer for a commitment with anchors, which can be bumped
+// MaxAnchorFeeRate is the most that we offer for a commitment with anchors, which can be bumped
 // later: 10 sat/vB.
-const maxAnchorFeeRate chainfee.SatPerKWeight = 2500
+const MaxAnchorFeeRate chainfee.SatPerKWeight = 2500
 
 // Fundings lists what the store knows of our fundings, one for each tag.
 func (f *Factory) Fundings() ([]Funding, error) {

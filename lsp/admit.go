@@ -18,10 +18,10 @@ type Ask struct {
 	PaymentSize, MaxPayment lnwire.MilliSatoshi
 }
 
-func newAsk(client [33]byte, item OpeningFeeParams, size lnwire.MilliSatoshi) Ask {
-	a := Ask{Client: client, PaymentSize: size, MaxPayment: size}
-	if size == 0 {
-		a.MaxPayment = item.MaxPaymentSize
+func newAsk(p Purchase) Ask {
+	a := Ask{Client: p.Client, Token: p.Token, PaymentSize: p.PaymentSize, MaxPayment: p.PaymentSize}
+	if p.PaymentSize == 0 {
+		a.MaxPayment = p.Params.MaxPaymentSize
 	}
 	return a
 }

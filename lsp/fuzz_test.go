@@ -17,7 +17,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	item := someParams()
 	item.ValidUntil = t0.Add(time.Hour)
-	item.Promise = cfg.Keys[0].promise(bob, item)
+	item.Promise = cfg.Keys.signer(t0).promise(bob, item, "")
 	raw, _ := json.Marshal(item)
 	call := `{"jsonrpc":"2.0","id":"7","method":"lsps2.`
 	for _, seed := range []string{
@@ -126,7 +126,7 @@ func FuzzParams(f *testing.F) {
 		if err == nil {
 			err = json.Unmarshal(text, &again)
 		}
-		if err != nil || p != again || key.promise(bob, p) != key.promise(bob, again) {
+		if err != nil || p != again || key.promise(bob, p, "") != key.promise(bob, again, "") {
 			t.Fatalf("%q: %+v is written as %q: %v", raw, p, text, err)
 		}
 	})

@@ -45,8 +45,8 @@ func TestOpenOrdersOfAClient(t *testing.T) {
 	// The others run out with their offer; that of eve began later.
 	now = t0.Add(time.Hour)
 	offered = item(t, s, now, bob)
-	if code := next(); code != 0 || len(s.open) != 2 {
-		t.Errorf("after all have run out: %d, %d slots", code, len(s.open))
+	if code := next(); code != 0 || len(s.orders.open) != 2 {
+		t.Errorf("after all have run out: %d, %d slots", code, len(s.orders.open))
 	}
 }
 
@@ -193,12 +193,12 @@ func TestAdmit(t *testing.T) {
 }
 
 // TestSetOffer has what was promised hold when the menu changes.
-func TestSetOffer(t *testing.T) {
+func TestSetMenu(t *testing.T) {
 	s, book := newService(t, nil)
 	offered := item(t, s, t0, bob)
 	next := DefaultOffer()
 	next.MinFee, next.MinPaymentSize = 500_000, 2_000_000
-	if err := s.SetOffer(next); err != nil {
+	if err := s.SetMenu(next, nil); err != nil {
 		t.Fatal(err)
 	}
 	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != 0 ||
@@ -209,7 +209,7 @@ func TestSetOffer(t *testing.T) {
 		t.Errorf("%+v", menu)
 	}
 	next.MinFee = 1 << 62
-	if s.SetOffer(next) == nil || s.Menu(t0)[0].MinFee != 500_000 {
+	if s.SetMenu(next, nil) == nil || s.Menu(t0)[0].MinFee != 500_000 {
 		t.Error("a bad offer is taken")
 	}
 }
@@ -230,7 +230,7 @@ func TestVariableThatCannotBe(t *testing.T) {
 func TestServiceConfig(t *testing.T) {
 	for what, change := range map[string]func(*ServiceConfig){
 		"offer": func(c *ServiceConfig) { c.Offer = Offer{} },
-		"keys":  func(c *ServiceConfig) { c.Keys = nil },
+		"keys":  func(c *ServiceConfig) { c.Keys = Keyring{} },
 		"book":  func(c *ServiceConfig) { c.Book = nil }, "rand": func(c *ServiceConfig) { c.Rand = nil },
 	} {
 		cfg, _ := testConfig()

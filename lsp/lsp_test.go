@@ -73,7 +73,7 @@ func testConfig() (ServiceConfig, *shelf) {
 	o.MinPaymentSize, o.MaxPaymentSize = 100_000, 4_000_000
 	return ServiceConfig{
 		Offer: o,
-		Keys:  []PromiseKey{{"b", [32]byte{2}}, {"a", [32]byte{1}}},
+		Keys:  Keyring{Secret: [32]byte{2}, Old: []PromiseKey{{"a", [32]byte{1}}}},
 		Book:  book,
 		Rand:  newChance(1),
 	}, book

@@ -22,7 +22,7 @@ func TestGetInfo(t *testing.T) {
 	s, _ := newService(t, nil)
 	want := `{"min_fee_msat":"10000","proportional":20000,"valid_until":"2026-01-01T01:00:00.123Z",` +
 		`"min_lifetime":4320,"max_client_to_self_delay":2016,"min_payment_size_msat":"100000",` +
-		`"max_payment_size_msat":"4000000","promise":"v1.b.`
+		`"max_payment_size_msat":"4000000","promise":"v1.et8bc00.`
 	now := t0.Add(123_456_789)
 	for _, params := range []string{`{}`, `{"token":null}`} {
 		g := call(t, s, now, bob, "lsps2.get_info", params)
@@ -43,7 +43,9 @@ func TestTokens(t *testing.T) {
 	if g.code() != CodeUnrecognizedToken || g.Error.Data != nil {
 		t.Errorf("%+v", g)
 	}
-	s, _ = newService(t, func(c *ServiceConfig) { c.Tokens = []string{"secret", "other"} })
+	s, _ = newService(t, func(c *ServiceConfig) {
+		c.Tokens = []Token{{Name: "a", Hash: HashToken("secret")}, {Name: "b", Hash: HashToken("other")}}
+	})
 	for token, code := range map[string]int{
 		`"secret"`: 0, `"other"`: 0, `"secre"`: CodeUnrecognizedToken, `""`: CodeUnrecognizedToken,
 		`7`: CodeInvalidParams, `{}`: CodeInvalidParams,
@@ -56,8 +58,8 @@ func TestTokens(t *testing.T) {
 
 // LSPS2-03: a node that cannot open has an empty menu.
 func TestEmptyMenu(t *testing.T) {
-	can := Liquidity{CanOpen: true}
-	s, book := newService(t, func(c *ServiceConfig) { c.Liquidity = func() Liquidity { return can } })
+	can := Unlimited()
+	s, book := newService(t, func(c *ServiceConfig) { c.Liquidity = func([33]byte) Liquidity { return can } })
 	offered := item(t, s, t0, bob)
 	can.CanOpen = false
 	g := call(t, s, t0, bob, "lsps2.get_info", `{}`)
@@ -68,8 +70,9 @@ func TestEmptyMenu(t *testing.T) {
 		book.len() != 0 {
 		t.Errorf("%+v", g)
 	}
-	// LSPS2-16: what cannot reach us is too large.
-	can = Liquidity{CanOpen: true, Inbound: 999_999}
+	// LSPS2-17: what cannot reach us is too large.
+	can = Unlimited()
+	can.Inbound = 999_999
 	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodePaymentSizeTooLarge {
 		t.Errorf("%+v", g)
 	}
@@ -122,19 +125,21 @@ func TestBuyFee(t *testing.T) {
 		minFee     lnwire.MilliSatoshi
 		ppm        uint32
 		size, code uint64
+		why        string
 	}{
-		{1_000_000, 0, 1_000_000, 202}, {999_999, 0, 1_000_000, 0}, {1_000_001, 0, 1_000_000, 202},
-		{0, 4_294_967_295, 1 << 63, 203}, {0, 1, 1<<64 - 1, 203}, {0, 1, 18446744073708551617, 203},
-		{0, 1, 18446744073708551615, 0},
+		{1_000_000, 0, 1_000_000, 202, "no less"}, {999_999, 0, 1_000_000, 0, ""},
+		{1_000_001, 0, 1_000_000, 202, "no less"}, {0, 4_294_967_295, 1 << 63, 203, "overflows"},
+		{0, 1, 1<<64 - 1, 203, "overflows"}, {0, 1, 18446744073708551617, 203, "overflows"},
+		{0, 1, 18446744073708551615, 203, "no channel"}, // the fee is good, but who has that much?
 	} {
 		p := someParams()
 		p.MinFee, p.Proportional, p.MaxPaymentSize = v.minFee, v.ppm, 1<<64-1
 		p.ValidUntil = t0.Add(time.Hour)
-		p.Promise = key.promise(bob, p)
+		p.Promise = key.promise(bob, p, "")
 		raw, _ := json.Marshal(p)
 		s, _ := newService(t, nil)
 		g := buy(t, s, t0, bob, string(raw), fmt.Sprintf("\"%d\"", v.size))
-		if g.code() != int(v.code) {
+		if g.code() != int(v.code) || v.code != 0 && !strings.Contains(g.Error.Message, v.why) {
 			t.Errorf("%+v: %+v", v, g)
 		}
 	}
@@ -197,15 +202,6 @@ func TestBuyItem(t *testing.T) {
 		t.Errorf("just in time: %+v", g)
 	}
 
-	// A promise of the key before this one holds, that of one before does not.
-	for id, code := range map[string]int{"b": 0, "c": CodeInvalidFeeParams} {
-		next, _ := newService(t, func(c *ServiceConfig) {
-			c.Keys = []PromiseKey{{"new", [32]byte{9}}, {id, [32]byte{2}}}
-		})
-		if g := buy(t, next, t0, bob, offered, `"1000000"`); g.code() != code {
-			t.Errorf("after the key was replaced, %s: %+v", id, g)
-		}
-	}
 }
 
 // TestChangedItem has each field of an item changed, one at a time.
@@ -284,8 +280,8 @@ func TestBookFails(t *testing.T) {
 	if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != CodeInternal {
 		t.Errorf("all ids are taken: %+v", g)
 	}
-	if len(s.open) != 1 {
-		t.Errorf("%d slots are in use after one sale", len(s.open))
+	if len(s.orders.open) != 1 {
+		t.Errorf("%d slots are in use after one sale", len(s.orders.open))
 	}
 
 	// A source that repeats itself cannot sell one id twice.

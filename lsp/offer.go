@@ -10,7 +10,8 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
-// Offer is the one item of the menu, as the operator sets it.
+// Offer is what everybody can buy, as the operator sets it: the terms of the first item
+// of the menu, and those that hold for all.
 type Offer struct {
 	MinFee               lnwire.MilliSatoshi
 	ProportionalPPM      uint32
@@ -23,6 +24,13 @@ type Offer struct {
 	CLTVExpiryDelta      uint16 // blocks
 	ClientTrustsLSP      bool
 	Rules                jit.Rules // zero: jit.DefaultRules
+
+	// More are further items. The menu is put in the order of bLIP-52, so it does not
+	// matter where an item stands.
+	More []MenuItem
+
+	// ChainFee raises the minimum fee of every item, those of tokens too.
+	ChainFee ChainFee
 }
 
 // DefaultOffer is the menu of a node that was not told otherwise.
@@ -56,56 +64,23 @@ const (
 	maxParts = 483 // BOLT 2: max_accepted_htlcs
 )
 
-// Validate says what is wrong with the offer, by the names of the configuration.
-func (o Offer) Validate() error {
-	if err := o.validate(); err != nil {
-		return fmt.Errorf("lsp.lsps2: %w", err)
-	}
-	return nil
-}
+// Validate says what is wrong with the offer, by the names of the configuration. It is
+// CheckMenu without tokens, for channels of any size.
+func (o Offer) Validate() error { return CheckMenu(o, nil, ChannelPolicy{}) }
 
 func (o Offer) validate() error {
 	switch {
-	case o.ValidFor < minValidFor || o.ValidFor > maxValidFor:
-		return fmt.Errorf("valid_for_seconds is %d: at least %d (10 minutes), at most %d (30 days)",
-			int(o.ValidFor.Seconds()), int(minValidFor.Seconds()), int(maxValidFor.Seconds()))
-
 	case o.AliasFor < 0:
 		return errors.New("the time an alias goes on is negative")
-
-	case o.MaxClientToSelfDelay < minSelfDelay || o.MaxClientToSelfDelay > 65535:
-		return fmt.Errorf("max_client_to_self_delay_blocks is %d: at least %d, which LDK clients "+
-			"want, at most 65535", o.MaxClientToSelfDelay, minSelfDelay)
 
 	case o.CLTVExpiryDelta < minCLTVDelta || o.CLTVExpiryDelta > 2016:
 		return fmt.Errorf("lsp_cltv_expiry_delta_blocks is %d: at least %d, at most 2016, which "+
 			"is as much as payers take", o.CLTVExpiryDelta, minCLTVDelta)
-
-	case o.MinPaymentSize == 0:
-		return errors.New("min_payment_size_msat is 0: set it to the smallest payment to sell for")
-
-	case o.MinPaymentSize > o.MaxPaymentSize:
-		return fmt.Errorf("min_payment_size_msat is %d, over max_payment_size_msat %d",
-			uint64(o.MinPaymentSize), uint64(o.MaxPaymentSize))
 	}
-	if err := o.checkFee(); err != nil {
+	if err := o.ChainFee.check(); err != nil {
 		return err
 	}
 	return checkRules(o.rules())
-}
-
-// checkFee refuses an item that nobody could buy: the larger the payment, the more is
-// left after the fee, so the largest decides.
-func (o Offer) checkFee() error {
-	fee, ok := jit.OpeningFee(o.MaxPaymentSize, o.MinFee, o.ProportionalPPM)
-	switch {
-	case !ok:
-		return errors.New("the fee of max_payment_size_msat overflows: lower it or proportional_ppm")
-	case fee >= o.MaxPaymentSize:
-		return fmt.Errorf("the fee of a payment of max_payment_size_msat is %d, no less than the "+
-			"payment: lower min_fee_msat or proportional_ppm, or sell for larger payments", uint64(fee))
-	}
-	return nil
 }
 
 func checkRules(r jit.Rules) error {
@@ -137,7 +112,7 @@ func (o Offer) rules() jit.Rules {
 // the compatibility fee the proportional part alone must cover the minimum fee. It is
 // not ok when no payment of the offer does.
 func (o Offer) MinVariablePayment() (_ lnwire.MilliSatoshi, ok bool) {
-	return minVariable(o.item(time.Time{}), o.rules())
+	return minVariable(o.Item().params(time.Time{}), o.rules())
 }
 
 func minVariable(p OpeningFeeParams, r jit.Rules) (_ lnwire.MilliSatoshi, ok bool) {
@@ -156,17 +131,4 @@ func minVariable(p OpeningFeeParams, r jit.Rules) (_ lnwire.MilliSatoshi, ok boo
 	least, _ := bits.Div64(hi+carry, lo, uint64(p.Proportional))
 	size := max(p.MinPaymentSize, lnwire.MilliSatoshi(least))
 	return size, size <= p.MaxPaymentSize
-}
-
-// item is the offer as an item of the menu, without its promise.
-func (o Offer) item(now time.Time) OpeningFeeParams {
-	return OpeningFeeParams{
-		MinFee:               o.MinFee,
-		Proportional:         o.ProportionalPPM,
-		ValidUntil:           now.Add(o.ValidFor).UTC().Truncate(time.Millisecond),
-		MinLifetime:          o.MinLifetime,
-		MaxClientToSelfDelay: o.MaxClientToSelfDelay,
-		MinPaymentSize:       o.MinPaymentSize,
-		MaxPaymentSize:       o.MaxPaymentSize,
-	}
 }

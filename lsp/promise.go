@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // PromiseKey makes promises. ID is part of each promise, so that the key can be
@@ -17,14 +17,25 @@ type PromiseKey struct {
 	Secret [32]byte
 }
 
-// promiseDomain keeps these MACs apart from anything else the secret may sign.
-const promiseDomain = "inlet lsps2 promise 1"
+// These keep the MACs apart from anything else the secret may sign, and those of a
+// token's items from those of everybody's.
+const (
+	promiseDomain = "inlet lsps2 promise 1"
+	tokenDomain   = "inlet lsps2 promise 2"
+)
 
-// mac commits to the client and to all values of the item. It is over the values and
-// not over their text: an LDK client parses the item and writes it anew.
-func (k PromiseKey) mac(client [33]byte, p OpeningFeeParams) []byte {
+// mac commits to the client, to the token that the item was served for and to all values
+// of the item. It is over the values and not over their text: an LDK client parses the
+// item and writes it anew.
+func (k PromiseKey) mac(client [33]byte, p OpeningFeeParams, token string) []byte {
 	h := hmac.New(sha256.New, k.Secret[:])
-	h.Write([]byte(promiseDomain))
+	if token == "" {
+		h.Write([]byte(promiseDomain))
+	} else {
+		h.Write([]byte(tokenDomain))
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(token))))
+		h.Write([]byte(token))
+	}
 	h.Write(client[:])
 	for _, v := range []uint64{
 		uint64(p.MinFee), uint64(p.Proportional), uint64(p.ValidUntil.UnixMilli()),
@@ -36,34 +47,40 @@ func (k PromiseKey) mac(client [33]byte, p OpeningFeeParams) []byte {
 	return h.Sum(nil)
 }
 
-// promise is the text that goes with the item. An item of another client does not
-// verify, else a rejected client could buy with the offer of one that is not.
-func (k PromiseKey) promise(client [33]byte, p OpeningFeeParams) string {
-	return "v1." + k.ID + "." + hex.EncodeToString(k.mac(client, p))
+// promise is the text that goes with the item: v1.KEY.MAC, or v2.KEY.TOKEN.MAC for the
+// item of a token, named by its id. An item of another client does not verify, else
+// whoever knows a token could hand its price to everybody.
+func (k PromiseKey) promise(client [33]byte, p OpeningFeeParams, token string) string {
+	mac := hex.EncodeToString(k.mac(client, p, token))
+	if token == "" {
+		return "v1." + k.ID + "." + mac
+	}
+	return "v2." + k.ID + "." + token + "." + mac
 }
 
-// promised says that one of the keys made this item for this client.
-func promised(keys []PromiseKey, client [33]byte, p OpeningFeeParams) bool {
+// promised says whether one of the keys made this item for this client, and for which
+// token.
+func (r Keyring) promised(now time.Time, client [33]byte, p OpeningFeeParams) (token string, ok bool) {
 	part := strings.Split(p.Promise, ".")
-	if len(part) != 3 || part[0] != "v1" {
-		return false
+	switch {
+	case len(part) == 3 && part[0] == "v1":
+	case len(part) == 4 && part[0] == "v2" && part[2] != "":
+		token = part[2]
+	default:
+		return "", false
 	}
-	mac, err := hex.DecodeString(part[2])
+	mac, err := hex.DecodeString(part[len(part)-1])
 	if err != nil {
-		return false
+		return "", false
 	}
-	for _, k := range keys {
-		if k.ID == part[1] {
-			return hmac.Equal(mac, k.mac(client, p))
-		}
+	k, ok := r.verifier(now, part[1])
+	if !ok || !hmac.Equal(mac, k.mac(client, p, token)) {
+		return "", false
 	}
-	return false
+	return token, true
 }
 
 func checkKeys(keys []PromiseKey) error {
-	if len(keys) == 0 {
-		return errors.New("lsp: no promise key")
-	}
 	seen := map[string]bool{}
 	for _, k := range keys {
 		if !validKeyID(k.ID) || seen[k.ID] {

@@ -25,6 +25,7 @@ type Book interface {
 type Purchase struct {
 	ID              string // of the order: its scid in text
 	Client          [33]byte
+	Token           string // name of the token that it was bought by; "": none
 	SCID            lnwire.ShortChannelID
 	Params          OpeningFeeParams
 	PaymentSize     lnwire.MilliSatoshi // 0: variable

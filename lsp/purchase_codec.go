@@ -20,6 +20,7 @@ type purchaseRecord struct {
 	V           int                 `json:"v"`
 	ID          string              `json:"id"`
 	Client      string              `json:"client"`
+	Token       string              `json:"token,omitempty"`
 	SCID        uint64              `json:"jit_channel_scid"`
 	Params      OpeningFeeParams    `json:"opening_fee_params"`
 	PaymentSize lnwire.MilliSatoshi `json:"payment_size_msat,omitempty"`
@@ -36,6 +37,7 @@ func MarshalPurchase(p Purchase) ([]byte, error) {
 		V:           purchaseVersion,
 		ID:          p.ID,
 		Client:      hex.EncodeToString(p.Client[:]),
+		Token:       p.Token,
 		SCID:        p.SCID.ToUint64(),
 		Params:      p.Params,
 		PaymentSize: p.PaymentSize,
@@ -60,6 +62,7 @@ func UnmarshalPurchase(raw []byte) (Purchase, error) {
 	}
 	p := Purchase{
 		ID:              r.ID,
+		Token:           r.Token,
 		SCID:            lnwire.NewShortChanIDFromInt(r.SCID),
 		Params:          r.Params,
 		PaymentSize:     r.PaymentSize,

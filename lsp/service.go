@@ -5,41 +5,56 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
-// Liquidity is what the node can do at this moment.
+// Liquidity is what the node can do for a client at this moment.
 type Liquidity struct {
 	// CanOpen is false when no channel can be funded: the menu is empty then and buy
 	// is refused.
 	CanOpen bool
 
-	// Inbound is the largest payment that can reach us; 0: not known.
+	// Inbound is the largest payment that can reach us for the client. Zero is none.
 	Inbound lnwire.MilliSatoshi
+
+	// Coins is what openings may spend, in satoshis, without what is leased already.
+	Coins btcutil.Amount
+}
+
+// Unlimited is the liquidity of a node that does not look at it.
+func Unlimited() Liquidity {
+	return Liquidity{CanOpen: true, Inbound: ^lnwire.MilliSatoshi(0), Coins: btcutil.MaxSatoshi}
 }
 
 // ServiceConfig is what a Service is made of.
 type ServiceConfig struct {
-	Offer  Offer
-	Keys   []PromiseKey // the first signs, all verify
-	Book   Book
-	Rand   io.Reader // a CSPRNG
-	Limits Limits
-
-	// Tokens are what get_info recognises as a token; any other is refused.
-	Tokens []string
+	Offer    Offer
+	Tokens   []Token
+	Channels ChannelPolicy
+	Keys     Keyring
+	Book     Book
+	Rand     io.Reader // a CSPRNG
+	Limits   Limits
 
 	// Protocols are the LSPS that list_protocols names; nil: 2.
 	Protocols []uint8
 
-	// Open are the orders that are neither paid nor dead at the start. Of each, ID,
-	// Client and Params.ValidUntil count: with it the order's slot comes free.
+	// Open are the orders that are neither paid nor dead at the start, for their places
+	// and for the coins that they will need. Paid is how many orders each token has
+	// brought that were paid.
 	Open []Purchase
+	Paid map[string]int
 
-	// Liquidity is asked at each get_info and buy and must be quick; nil: no limit.
-	Liquidity func() Liquidity
+	// These are asked at each get_info and buy and must be quick. Liquidity nil: there is
+	// no limit. FeeRate is of funding and commitment transactions; nil: zero. Needs is what
+	// stays ours in a channel; nil: nothing.
+	Liquidity func(client [33]byte) Liquidity
+	FeeRate   func() SatPerKWeight
+	Needs     func(ChannelUse) ChannelNeeds
 
 	// Admit is asked at each buy that nothing else is in the way of, and must be quick.
 	// What it admits may still not be sold: the Book says what was. nil: every client
@@ -51,22 +66,22 @@ type ServiceConfig struct {
 type Service struct {
 	cfg    ServiceConfig
 	limits Limits
+	sold   atomic.Pointer[catalogue]
 
 	mu      sync.Mutex // guards what follows; not held during Book.Add
-	offer   Offer
 	callers map[[33]byte]*caller
 	meter   meter // of all clients
-	open    map[string]slot
-	openOf  map[[33]byte]int
+	orders  openOrders
 	rand    io.Reader
 }
 
 // NewService checks the configuration; the errors say what to change.
 func NewService(cfg ServiceConfig) (*Service, error) {
-	if err := cfg.Offer.Validate(); err != nil {
+	menu, err := newCatalogue(cfg.Offer, cfg.Tokens, cfg.Channels)
+	if err != nil {
 		return nil, err
 	}
-	if err := checkKeys(cfg.Keys); err != nil {
+	if err := cfg.Keys.check(); err != nil {
 		return nil, err
 	}
 	if cfg.Book == nil || cfg.Rand == nil {
@@ -82,49 +97,92 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 	s := &Service{
 		cfg:     cfg,
 		limits:  cfg.Limits.orDefault(),
-		offer:   cfg.Offer,
 		callers: map[[33]byte]*caller{},
-		open:    map[string]slot{},
-		openOf:  map[[33]byte]int{},
+		orders:  newOpenOrders(cfg.Paid),
 		rand:    cfg.Rand,
 	}
+	s.sold.Store(menu)
 	for _, p := range cfg.Open {
-		s.open[p.ID] = slot{p.Client, p.Params.ValidUntil}
-		s.openOf[p.Client]++
+		s.orders.add(p, s.market(0).claim(p))
 	}
 	return s, nil
 }
 
-// SetOffer replaces the menu item. Items that were promised before still hold.
-func (s *Service) SetOffer(o Offer) error {
-	if err := o.Validate(); err != nil {
+// SetMenu replaces what is sold, in one step. Items that were promised before still
+// hold, but for those of a token that no longer stands. It may be called at any time.
+func (s *Service) SetMenu(o Offer, tokens []Token) error {
+	menu, err := newCatalogue(o, tokens, s.cfg.Channels)
+	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.offer = o
+	s.sold.Store(menu)
 	return nil
 }
 
-// Menu is what a client would get now, without the promises.
+// Menu is the menu of everybody at the present price, without the promises. A client
+// gets it unless Closed has a reason.
 func (s *Service) Menu(now time.Time) []OpeningFeeParams {
-	if !s.liquidity().CanOpen {
+	menu := s.sold.Load()
+	var items []OpeningFeeParams
+	for _, item := range menu.shown(now, menu.public, s.market(0)) {
+		items = append(items, item.OpeningFeeParams)
+	}
+	return items
+}
+
+// Closed says why clients without a token get an empty menu now, "" when they don't.
+func (s *Service) Closed(now time.Time) string {
+	menu := s.sold.Load()
+	switch {
+	case !s.liquidity([33]byte{}).CanOpen:
+		return "no channel can be opened now: the node does not follow the chain"
+	case len(s.Menu(now)) == 0:
+		return "no item is good for any payment at the present fee rate"
+	case len(s.onSale(now, [33]byte{}, menu, nil)) == 0:
+		return "the coins that open orders leave do not fund the smallest channel"
+	}
+	return ""
+}
+
+// onSale are the items that a client can buy now.
+func (s *Service) onSale(now time.Time, client [33]byte, menu *catalogue, t *Token) []OpeningFeeParams {
+	can, m := s.liquidity(client), s.market(0)
+	if !can.CanOpen {
 		return nil
 	}
-	return []OpeningFeeParams{s.currentOffer().item(now)}
-}
-
-func (s *Service) currentOffer() Offer {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.offer
+	s.orders.expire(now)
+	full, free := s.orders.full(t), s.orders.free(can.Coins, s.cfg.Channels)
+	s.mu.Unlock()
+	if full != "" {
+		return nil
+	}
+	var items []OpeningFeeParams
+	for _, item := range menu.shown(now, menu.items(t), m) {
+		if m.cheapest(item.OpeningFeeParams, menu.offer.rules()) <= free {
+			items = append(items, item.OpeningFeeParams)
+		}
+	}
+	return items
 }
 
-func (s *Service) liquidity() Liquidity {
-	if s.cfg.Liquidity == nil {
-		return Liquidity{CanOpen: true}
+// market is what prices and channels depend on now; rate 0 is the present one.
+func (s *Service) market(rate SatPerKWeight) market {
+	m := market{rate: rate, channels: s.cfg.Channels, needs: s.cfg.Needs}
+	if m.rate == 0 && s.cfg.FeeRate != nil {
+		m.rate = s.cfg.FeeRate()
 	}
-	return s.cfg.Liquidity()
+	if m.needs == nil {
+		m.needs = func(ChannelUse) ChannelNeeds { return ChannelNeeds{} }
+	}
+	return m
+}
+
+func (s *Service) liquidity(client [33]byte) Liquidity {
+	if s.cfg.Liquidity == nil {
+		return Unlimited()
+	}
+	return s.cfg.Liquidity(client)
 }
 
 // PeerGone ends what belongs to the client's connection. Answers that could not be
@@ -137,11 +195,26 @@ func (s *Service) PeerGone(client [33]byte) {
 	}
 }
 
-// Ended frees the slot of an order that is paid or dead.
+// Ended frees the place of an order that is dead, and its claim on coins.
 func (s *Service) Ended(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.release(id)
+	s.orders.release(id)
+}
+
+// Paid does so for an order that was paid, and counts it for its token ("": none).
+func (s *Service) Paid(id, token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.release(id)
+	s.orders.paidBy(token)
+}
+
+// Funded says that the coins of an order's channel are spent or leased.
+func (s *Service) Funded(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.funded(id)
 }
 
 // Handle answers one message of a client; nil is no answer. It returns after the

@@ -233,15 +233,6 @@ func (n *Node) fundingOut(ch *channeldb.OpenChannel) bool {
 	return false
 }
 
-// commitFeeRate is what a new channel's commitment pays at the most.
-func (n *Node) commitFeeRate() chainfee.SatPerKWeight {
-	rate, err := n.source.Fees().EstimateFeePerKW(n.opts.Onchain.OpenConfTarget)
-	if err != nil {
-		return chainfee.FeePerKwFloor
-	}
-	return max(rate, chainfee.FeePerKwFloor)
-}
-
 // callContext bounds calls that only queue work.
 func (n *Node) callContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 10*time.Second)

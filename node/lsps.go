@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/graph/db/models"
@@ -24,9 +23,8 @@ import (
 // the reading from the peer that sent it.
 const maxLSPSCalls = 64
 
-// promiseKeyID names the promise key that comes from the wallet's seed, so that
-// every promise still holds after a restart, and after a restore from the words.
-const promiseKeyID = "s1"
+// firstPromiseKey is the one key that there was before keys rotated.
+const firstPromiseKey = "s1"
 
 // lspDesk speaks LSPS0 with peers: it answers as a service and asks as a client.
 type lspDesk struct {
@@ -51,6 +49,7 @@ func (n *Node) composeSales() error {
 	if err != nil {
 		return err
 	}
+	n.coins = &coinCount{wallet: n.wallet}
 	d := &lspDesk{n: n, calls: make(chan struct{}, maxLSPSCalls)}
 	d.client = lsp.NewClient(d, rand.Reader)
 	n.lsps = d
@@ -65,16 +64,42 @@ func (n *Node) openShop() error {
 	}
 	var err error
 	n.lsps.service, err = lsp.NewService(lsp.ServiceConfig{
-		Offer: n.opts.LSP.Offer, Limits: n.opts.LSP.Limits, Rand: rand.Reader,
-		Keys: []lsp.PromiseKey{{
-			ID: promiseKeyID, Secret: n.wallet.DeriveSecret("lsps2 promise key"),
-		}},
-		Book: book{n}, Open: n.openPurchases(), Liquidity: n.liquidity,
+		Offer: n.opts.LSP.Offer, Tokens: n.opts.LSP.Tokens, Channels: n.opts.LSP.channels(),
+		Limits: n.opts.LSP.Limits, Rand: rand.Reader, Keys: n.promiseKeys(),
+		Book: book{n}, Open: n.openPurchases(), Paid: n.paidByToken(),
+		Liquidity: n.liquidity, FeeRate: n.fundingRate, Needs: channelNeeds,
 	})
 	if err != nil {
 		return fmt.Errorf("node: start LSP service: %w", err)
 	}
+	for _, r := range n.orders.List() {
+		if r.Point != nil {
+			n.lsps.service.Funded(r.Order.ID)
+		}
+	}
 	return nil
+}
+
+// promiseKeys come from the wallet's seed, so that every promise still holds after a
+// restart, and after a restore from the words.
+func (n *Node) promiseKeys() lsp.Keyring {
+	return lsp.Keyring{
+		Secret: n.wallet.DeriveSecret("lsps2 promise keys"), Every: n.opts.LSP.KeyRotation,
+		Old: []lsp.PromiseKey{{
+			ID: firstPromiseKey, Secret: n.wallet.DeriveSecret("lsps2 promise key"),
+		}},
+	}
+}
+
+// paidByToken counts the paid orders of each token.
+func (n *Node) paidByToken() map[string]int {
+	paid := map[string]int{}
+	for _, r := range n.orders.List() {
+		if _, ok := r.Order.State.(jit.Paid); ok && r.Token != "" {
+			paid[r.Token]++
+		}
+	}
+	return paid
 }
 
 // openPurchases are the orders that take a place among the open ones.
@@ -87,18 +112,17 @@ func (n *Node) openPurchases() []lsp.Purchase {
 		}
 		t := r.Order.Terms
 		open = append(open, lsp.Purchase{
-			ID: r.Order.ID, Client: t.Client, SCID: t.SCID, PaymentSize: t.PaymentSize,
-			Params:          lsp.OpeningFeeParams{ValidUntil: t.ValidUntil},
+			ID: r.Order.ID, Client: t.Client, Token: r.Token, SCID: t.SCID,
+			PaymentSize: t.PaymentSize, OpeningFee: r.OpeningFee,
+			Params: lsp.OpeningFeeParams{
+				ValidUntil: t.ValidUntil, MinFee: t.MinFee, Proportional: t.PPM,
+				MinPaymentSize: t.MinPayment, MaxPaymentSize: t.MaxPayment,
+			},
 			CLTVExpiryDelta: t.CLTVExpiryDelta, ClientTrustsLSP: t.ClientTrustsLSP,
 			AliasUntil: t.AliasUntil, Rules: t.Rules, CreatedAt: r.CreatedAt,
 		})
 	}
 	return open
-}
-
-// liquidity says whether a channel could be opened at this moment.
-func (n *Node) liquidity() lsp.Liquidity {
-	return lsp.Liquidity{CanOpen: n.source.Status().Synced}
 }
 
 // lspMessage takes one LSPS message from a peer's read goroutine.
@@ -180,7 +204,7 @@ func (b book) Add(p lsp.Purchase) error {
 		return lsp.ErrTaken
 	}
 	err := b.n.orders.Add(orders.Record{
-		Order: p.Order(), Promise: p.Params.Promise, CreatedAt: p.CreatedAt,
+		Order: p.Order(), Promise: p.Params.Promise, Token: p.Token, CreatedAt: p.CreatedAt,
 		OpeningFee: p.OpeningFee,
 	})
 	if errors.Is(err, orders.ErrTaken) {
@@ -194,18 +218,34 @@ func (n *Node) orderPorts() orders.Ports {
 	ports := orders.Ports{
 		Opener: opener{n}, Switch: n.opts.seams.held(n.engine), Aliases: orderAliases{n},
 		Facts: orderFacts{n}, Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(),
-		Finished: n.orderFinished,
+		Finished: n.orderFinished, Reached: n.orderReached,
 	}
 	if n.opts.LSP != nil {
-		ports.Wake, ports.Reached = n.opts.LSP.Wake, n.opts.LSP.Reached
+		ports.Wake = n.opts.LSP.Wake
 	}
 	return ports
 }
 
+// orderReached tells the service when the coins of a channel are spent, and the embedder
+// of every stage.
+func (n *Node) orderReached(id string, m orders.Moment) {
+	if m.Stage == orders.StageFundingSigned && n.lsps.service != nil {
+		n.lsps.service.Funded(id)
+	}
+	if n.opts.LSP != nil && n.opts.LSP.Reached != nil {
+		n.opts.LSP.Reached(id, m)
+	}
+}
+
 // orderFinished frees the order's place and tells the embedder.
 func (n *Node) orderFinished(r orders.Record) {
-	if n.lsps.service != nil {
-		n.lsps.service.Ended(r.Order.ID)
+	_, paid := r.Order.State.(jit.Paid)
+	switch s := n.lsps.service; {
+	case s == nil:
+	case paid:
+		s.Paid(r.Order.ID, r.Token)
+	default:
+		s.Ended(r.Order.ID)
 	}
 	e := Event{Kind: OrderFailed, OrderID: r.Order.ID}
 	if r.Hash != nil {
@@ -234,7 +274,11 @@ func (o opener) Open(r orders.Opening) error {
 	if err != nil {
 		return err
 	}
-	capacity := o.n.capacity(room, !r.WithoutAnchors)
+	commitRate, err := o.n.factory.CommitFeeRate(!r.WithoutAnchors)
+	if err != nil {
+		return err
+	}
+	capacity := o.n.capacity(room, commitRate, !r.WithoutAnchors)
 	if err := o.n.wallet.CanFund(capacity, rate); err != nil {
 		return err
 	}
@@ -243,7 +287,8 @@ func (o opener) Open(r orders.Opening) error {
 	return o.n.factory.Open(ctx, o.n.opts.seams.open(chanfactory.OpenRequest{
 		Peer: peerHandler{o.n}.wrap(c), Tag: r.OrderID, Capacity: capacity, Private: true,
 		ZeroConf: true, Withhold: r.Withhold, WithoutAnchors: r.WithoutAnchors,
-		MaxToSelfDelay: r.MaxToSelfDelay, FeeRate: rate, Room: room, Timeout: r.Timeout,
+		MaxToSelfDelay: r.MaxToSelfDelay, FeeRate: rate, CommitFeeRate: commitRate, Room: room,
+		Timeout: r.Timeout,
 	}))
 }
 
@@ -260,25 +305,6 @@ func (o opener) Drop(point wire.OutPoint, reason string) error {
 	defer cancel()
 	return o.n.factory.Drop(ctx, point, reason)
 }
-
-// capacity is the size of a new channel: what the payment needs at the current fee
-// rate, and room to receive again.
-func (n *Node) capacity(room chanfactory.Room, anchors bool) btcutil.Amount {
-	rate := n.commitFeeRate()
-	needed := chanfactory.Capacity(room, rate, anchors, chanfactory.Reserve{})
-	payment := room.Forward.ToSatoshis()
-	extra := payment * btcutil.Amount(n.opts.LSP.OverprovisionPPM) / 1_000_000
-	// The cap takes from the room for later payments only: a payment that does not fit
-	// is the opener's to refuse.
-	return max(min(needed+extra, maxChannelCapacity), needed, minChannelCapacity)
-}
-
-// maxChannelCapacity is the largest channel without option_support_large_channel,
-// which LDK clients don't offer: BOLT 2 has it under 2^24 sat.
-const maxChannelCapacity btcutil.Amount = 1<<24 - 1
-
-// minChannelCapacity is the smallest channel that other nodes accept by default.
-const minChannelCapacity btcutil.Amount = 20_000
 
 // orderAliases registers jit_channel_scids.
 type orderAliases struct{ n *Node }

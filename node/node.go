@@ -74,6 +74,7 @@ type parts struct {
 	factory  *chanfactory.Factory
 	orders   *orders.Desk
 	lsps     *lspDesk
+	coins    *coinCount
 	buyer    *buyer
 	peers    *peer.Manager
 }

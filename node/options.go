@@ -112,17 +112,28 @@ type ChannelOptions struct {
 
 // LSPOptions are the service's.
 type LSPOptions struct {
-	// Offer is the item that the menu has.
-	Offer lsp.Offer
+	// Offer is the menu, and Tokens are the menus of those who know a token's secret.
+	Offer  lsp.Offer
+	Tokens []lsp.Token
+	// KeyRotation is how long a promise key signs; 0 is three days.
+	KeyRotation time.Duration
+	// SellUnchecked sells whether or not a payment could reach us and the coins would fund
+	// its channel. Such a payment fails when it comes.
+	SellUnchecked bool
 	// Limits bound what clients may ask for.
 	Limits lsp.Limits
 	// ClientParts and Parts are how many HTLCs are held for one client and in all;
 	// 0 is 60 and 2000.
 	ClientParts, Parts int
-	// Overprovision is how much larger than needed a new channel is, in millionths
-	// of the payment, so that the client can receive again; the capacity is at
-	// least MinCapacity.
+	// OverprovisionPPM is how much larger than needed a new channel is, in millionths
+	// of the payment, so that the client can receive again.
 	OverprovisionPPM uint32
+	// MinChannelSize and MaxChannelSize bound the channels that are sold; 0 is 20,000 and
+	// 16,777,215 sat.
+	MinChannelSize, MaxChannelSize btcutil.Amount
+	// OverbookPPM is by how much the channels of unpaid orders may exceed the coins, in
+	// millionths of the coins.
+	OverbookPPM uint32
 	// Wake is called when a payment waits for a client that is not connected. It
 	// must not block.
 	Wake func(client [33]byte)
@@ -176,6 +187,16 @@ func (o *Options) complete() error {
 			"make it at most that", o.Channels.CLTVExpiryDelta, own.Offer.CLTVExpiryDelta)
 	}
 	return nil
+}
+
+// Validate says what is wrong with what is to be sold, by the names of the configuration.
+func (o *LSPOptions) Validate() error { return lsp.CheckMenu(o.Offer, o.Tokens, o.channels()) }
+
+func (o *LSPOptions) channels() lsp.ChannelPolicy {
+	return lsp.ChannelPolicy{
+		OverprovisionPPM: o.OverprovisionPPM, Min: o.MinChannelSize, Max: o.MaxChannelSize,
+		OverbookPPM: o.OverbookPPM,
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {

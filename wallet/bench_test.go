@@ -181,6 +181,14 @@ func (b *bench) balance() Balance {
 	return balance
 }
 
+func (b *bench) fundable() btcutil.Amount {
+	b.t.Helper()
+	amount, err := b.Fundable()
+	require.NoError(b.t, err)
+
+	return amount
+}
+
 func (b *bench) awaitBalance(what string, met func(Balance) bool) Balance {
 	b.t.Helper()
 	var last Balance

@@ -68,12 +68,14 @@ func TestFunderLeavesTheReserve(t *testing.T) {
 	require.ErrorIs(t, err, ErrInsufficientFunds)
 	require.Equal(t, Balance{Confirmed: 100_000, Spendable: 40_000, Reserved: 60_000}, b.balance(),
 		"the refusal holds nothing")
+	require.Equal(t, btcutil.Amount(40_000), b.fundable())
 	res, err := b.reserveChannel(39_000, 1)
 	require.NoError(t, err)
 	require.NoError(t, res.Cancel())
 
 	reserve = 200_000
 	require.Equal(t, Balance{Confirmed: 100_000, Reserved: 100_000}, b.balance())
+	require.Zero(t, b.fundable())
 	_, err = b.reserveChannel(20_000, 1)
 	require.ErrorIs(t, err, ErrInsufficientFunds)
 }

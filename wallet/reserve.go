@@ -132,6 +132,23 @@ func (w *Wallet) CanFund(amount btcutil.Amount, feeRate chainfee.SatPerKWeight) 
 	return p.check(sumCoins(chosen), change)
 }
 
+// Fundable is what openings that want confirmed coins may spend, in satoshis: unconfirmed change
+// counts for the reserve only.
+func (w *Wallet) Fundable() (btcutil.Amount, error) {
+	p, err := w.purse()
+	if err != nil {
+		return 0, err
+	}
+	var confirmed btcutil.Amount
+	for i := range p.coins {
+		if p.coins[i].confs > 0 {
+			confirmed += p.coins[i].value
+		}
+	}
+
+	return max(0, min(confirmed, p.total-p.reserve)), nil
+}
+
 // selectError turns lnd's coin selection error into ours; rest is the transaction without its
 // inputs.
 func (p *purse) selectError(err error, amount btcutil.Amount, rate chainfee.SatPerKWeight,

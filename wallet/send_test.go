@@ -63,6 +63,7 @@ func TestSend(t *testing.T) {
 			Confirmed: 100_000, Unconfirmed: 80_000 - fee, Spendable: 180_000 - fee,
 		}
 	})
+	require.Equal(t, btcutil.Amount(100_000), b.fundable(), "the change is not confirmed")
 	leases, err := b.Leases()
 	require.NoError(t, err)
 	require.Empty(t, leases)

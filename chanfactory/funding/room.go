@@ -47,16 +47,21 @@ func (r Room) smallest() lnwire.MilliSatoshi {
 	return r.Forward / lnwire.MilliSatoshi(r.parts())
 }
 
-// need is the part of the capacity that room takes besides the reserve, in satoshis: the HTLCs,
-// the anchors, and twice the fee of a commitment with one HTLC more.
+// need is the part of the capacity that room takes besides the reserve, in satoshis.
 func (r Room) need(rate chainfee.SatPerKWeight, anchors bool) btcutil.Amount {
-	weight, fixed := int64(legacyCommitWeight), btcutil.Amount(0)
+	fixed, fee := r.Costs(rate, anchors)
+	return ceilSat(r.Forward) + fixed + fee
+}
+
+// Costs are what the opener keeps back besides the HTLCs and the reserve, in satoshis: the
+// anchors, and twice the fee of a commitment with one HTLC more.
+func (r Room) Costs(rate chainfee.SatPerKWeight, anchors bool) (fixed, fee btcutil.Amount) {
+	weight := int64(legacyCommitWeight)
 	if anchors {
 		weight, fixed = anchorCommitWeight, anchorsSat
 	}
 	weight += htlcWeight * int64(r.parts()+1)
-	fee := btcutil.Amount(ceilDiv(feeBuffer*int64(rate)*weight, 1000))
-	return ceilSat(r.Forward) + fixed + fee
+	return fixed, btcutil.Amount(ceilDiv(feeBuffer*int64(Clamp(rate))*weight, 1000))
 }
 
 // ReserveRule says which channel_reserve_satoshis a peer will demand of the opener: the larger of

@@ -94,7 +94,9 @@ type Failure struct {
 type Record struct {
 	Order jit.Order
 	// Promise is the promise of the item that was bought.
-	Promise   string
+	Promise string
+	// Token is the name of the token that the order was bought by; empty: none.
+	Token     string
 	CreatedAt time.Time
 
 	Timeline []Moment
@@ -220,6 +222,7 @@ type recordV1 struct {
 	V          int                 `json:"v"`
 	Order      json.RawMessage     `json:"order"`
 	Promise    string              `json:"promise"`
+	Token      string              `json:"token,omitempty"`
 	CreatedAt  time.Time           `json:"created_at"`
 	Timeline   []Moment            `json:"timeline"`
 	Parts      []Part              `json:"parts,omitempty"`
@@ -236,7 +239,7 @@ func Marshal(r Record) ([]byte, error) {
 		return nil, fmt.Errorf("orders: encode order %s: %w", r.Order.ID, err)
 	}
 	v := recordV1{
-		V: 1, Order: order, Promise: r.Promise, CreatedAt: r.CreatedAt.UTC(),
+		V: 1, Order: order, Promise: r.Promise, Token: r.Token, CreatedAt: r.CreatedAt.UTC(),
 		Timeline: r.Timeline, Parts: r.Parts, Failure: r.Failure, OpeningFee: r.OpeningFee,
 	}
 	if r.Hash != nil {
@@ -263,8 +266,8 @@ func Unmarshal(raw []byte) (Record, error) {
 		return Record{}, fmt.Errorf("orders: decode order: %w", err)
 	}
 	r := Record{
-		Order: order, Promise: v.Promise, CreatedAt: v.CreatedAt, Timeline: v.Timeline,
-		Parts: v.Parts, Failure: v.Failure, OpeningFee: v.OpeningFee,
+		Order: order, Promise: v.Promise, Token: v.Token, CreatedAt: v.CreatedAt,
+		Timeline: v.Timeline, Parts: v.Parts, Failure: v.Failure, OpeningFee: v.OpeningFee,
 	}
 	if v.Hash != "" {
 		hash, err := lntypes.MakeHashFromStr(v.Hash)
