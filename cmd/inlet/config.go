@@ -83,13 +83,25 @@ type BitcoindConfig struct {
 
 // LSPConfig is the service that sells channels.
 type LSPConfig struct {
-	Enabled bool         `toml:"enabled"`
-	LSPS2   LSPS2Config  `toml:"lsps2"`
-	Limits  LimitsConfig `toml:"limits"`
+	Enabled bool          `toml:"enabled"`
+	LSPS2   LSPS2Config   `toml:"lsps2"`
+	Tokens  []TokenConfig `toml:"tokens"`
+	Limits  LimitsConfig  `toml:"limits"`
 }
 
-// LSPS2Config is what is sold.
+// LSPS2Config is what is sold: the first item of the menu, more of them, and what holds for all.
 type LSPS2Config struct {
+	MenuItemConfig
+	Menu                     []MenuItemConfig `toml:"menu"`
+	LSPCltvExpiryDeltaBlocks uint16           `toml:"lsp_cltv_expiry_delta_blocks"`
+	ClientTrustsLSP          bool             `toml:"client_trusts_lsp"`
+	VariableCompatFee        bool             `toml:"variable_compat_fee"`
+	StockConfig
+	SaleConfig
+}
+
+// MenuItemConfig is one item of a menu. In a table of a list, what is left out is as in lsp.lsps2.
+type MenuItemConfig struct {
 	MinFeeMsat                 uint64 `toml:"min_fee_msat"`
 	ProportionalPpm            uint32 `toml:"proportional_ppm"`
 	ValidForSeconds            uint32 `toml:"valid_for_seconds"`
@@ -97,11 +109,31 @@ type LSPS2Config struct {
 	MaxClientToSelfDelayBlocks uint32 `toml:"max_client_to_self_delay_blocks"`
 	MinPaymentSizeMsat         uint64 `toml:"min_payment_size_msat"`
 	MaxPaymentSizeMsat         uint64 `toml:"max_payment_size_msat"`
-	LSPCltvExpiryDeltaBlocks   uint16 `toml:"lsp_cltv_expiry_delta_blocks"`
-	ClientTrustsLSP            bool   `toml:"client_trusts_lsp"`
-	VariableCompatFee          bool   `toml:"variable_compat_fee"`
-	OverprovisionPpm           uint32 `toml:"overprovision_ppm"`
-	SaleConfig
+}
+
+// StockConfig is about the channels that are sold and their price. Its keys are in the same section
+// as those of LSPS2Config.
+type StockConfig struct {
+	MinFeeFollowsChain        bool   `toml:"min_fee_follows_chain"`
+	ChainFeeMarginPpm         uint32 `toml:"chain_fee_margin_ppm"`
+	PromiseKeyRotationSeconds uint32 `toml:"promise_key_rotation_seconds"`
+	MinChannelSizeSat         uint64 `toml:"min_channel_size_sat"`
+	MaxChannelSizeSat         uint64 `toml:"max_channel_size_sat"`
+	OverprovisionPpm          uint32 `toml:"overprovision_ppm"`
+	CheckLiquidity            bool   `toml:"check_liquidity"`
+	CoinOverbookingPpm        uint32 `toml:"coin_overbooking_ppm"`
+}
+
+// TokenConfig is a menu for those who know a secret.
+type TokenConfig struct {
+	Name          string           `toml:"name"`
+	Token         string           `toml:"token"`
+	TokenSha256   string           `toml:"token_sha256"`
+	Enabled       bool             `toml:"enabled"`
+	ExpiresAt     string           `toml:"expires_at"`
+	MaxOpenOrders uint32           `toml:"max_open_orders"`
+	MaxOrders     uint32           `toml:"max_orders"`
+	Menu          []MenuItemConfig `toml:"menu"`
 }
 
 // SaleConfig is within which bounds a sale comes to its end. Its keys are in the same section as
@@ -145,10 +177,17 @@ func DefaultConfig() Config {
 		Chain: ChainConfig{Backend: "bitcoind", Btcd: BtcdConfig{TLS: true}},
 		LSP: LSPConfig{
 			LSPS2: LSPS2Config{
-				MinFeeMsat: 2_000_000, ProportionalPpm: 4000, ValidForSeconds: 3600,
-				MinLifetimeBlocks: 4320, MaxClientToSelfDelayBlocks: 2016,
-				MinPaymentSizeMsat: 10_000_000, MaxPaymentSizeMsat: 4_000_000_000,
+				MenuItemConfig: MenuItemConfig{
+					MinFeeMsat: 2_000_000, ProportionalPpm: 4000, ValidForSeconds: 3600,
+					MinLifetimeBlocks: 4320, MaxClientToSelfDelayBlocks: 2016,
+					MinPaymentSizeMsat: 10_000_000, MaxPaymentSizeMsat: 4_000_000_000,
+				},
 				LSPCltvExpiryDeltaBlocks: 144, VariableCompatFee: true,
+				StockConfig: StockConfig{
+					ChainFeeMarginPpm: 1_500_000, PromiseKeyRotationSeconds: 259_200,
+					MinChannelSizeSat: 20_000, MaxChannelSizeSat: 16_777_215,
+					CheckLiquidity: true,
+				},
 				SaleConfig: SaleConfig{
 					HoldSeconds: 90, OpenAttemptSeconds: 15, MaxOpenAttempts: 3,
 					FailBeforeExpiryBlocks: 24, MinOutgoingExpiryDeltaBlocks: 44,

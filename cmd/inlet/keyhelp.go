@@ -59,6 +59,13 @@ var keyHelp = map[string]string{
 	"lsp.lsps2.min_outgoing_expiry_delta_blocks": "least time lock left to clients",
 	"lsp.lsps2.client_trusts_lsp":                "fund on chain only when the client has claimed",
 	"lsp.lsps2.variable_compat_fee":              "for variable amounts take what LDK clients accept",
+	"lsp.lsps2.min_fee_follows_chain":            "raise min_fee_msat to what a channel costs on chain",
+	"lsp.lsps2.chain_fee_margin_ppm":             "by how much that cost is multiplied, in millionths",
+	"lsp.lsps2.promise_key_rotation_seconds":     "how long one key signs offers",
+	"lsp.lsps2.min_channel_size_sat":             "smallest channel that is opened for a client",
+	"lsp.lsps2.max_channel_size_sat":             "largest channel that is opened for a client",
+	"lsp.lsps2.check_liquidity":                  "sell only what can reach us and be funded",
+	"lsp.lsps2.coin_overbooking_ppm":             "promise more than the coins, in millionths of them",
 	"lsp.lsps2.overprovision_ppm":                "make channels larger, by millionths of the payment",
 	"lsp.lsps2.lost_fee":                         "waive or refuse when the fee can't be taken",
 

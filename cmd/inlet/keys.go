@@ -26,6 +26,8 @@ func appendKeys(keys []key, prefix string, v reflect.Value) []key {
 		switch field := v.Field(i); {
 		case v.Type().Field(i).Anonymous:
 			keys = appendKeys(keys, prefix, field)
+		case isList(field.Type()):
+			// Its tables are no settings of their own: see lists.go.
 		case field.Kind() == reflect.Struct:
 			keys = appendKeys(keys, path+".", field)
 		default:

@@ -49,7 +49,8 @@ type sources struct {
 func (s sources) load() (Config, error) {
 	config := DefaultConfig()
 	path, required := s.path()
-	if err := applyFile(&config, path, required); err != nil {
+	lists, err := applyFile(&config, path, required)
+	if err != nil {
 		return Config{}, err
 	}
 	if err := applyEnv(&config, s.env); err != nil {
@@ -63,6 +64,9 @@ func (s sources) load() (Config, error) {
 		if err := k.set(text); err != nil {
 			return Config{}, fmt.Errorf("--%s: %w", k.path, err)
 		}
+	}
+	if err := config.applyLists(lists); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := checkNetwork(config.Network); err != nil {
 		return Config{}, err
@@ -101,13 +105,14 @@ func (s sources) getenv(name string) string {
 	return value
 }
 
-func applyFile(c *Config, path string, required bool) error {
+// applyFile sets what the file says, and gives the lists of tables that are in it.
+func applyFile(c *Config, path string, required bool) (lists map[string][]row, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) && !required {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the configuration: %w", err)
+		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 
@@ -115,23 +120,30 @@ func applyFile(c *Config, path string, required bool) error {
 	_, err = toml.NewDecoder(io.LimitReader(file, maxConfigBytes)).Decode(&tree)
 	var bad toml.ParseError
 	if errors.As(err, &bad) {
-		return fmt.Errorf("%s is not TOML:\n%s", path, bad.ErrorWithPosition())
+		return nil, fmt.Errorf("%s is not TOML:\n%s", path, bad.ErrorWithPosition())
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	byPath := map[string]key{}
 	for _, k := range c.keys() {
 		byPath[k.path] = k
 	}
-	if err := applyTree(byPath, "", tree); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	found := fileTree{byPath: byPath, lists: map[string][]row{}}
+	if err := found.apply("", tree); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return found.lists, nil
 }
 
-// applyTree sets what a table holds, and names every key that is unknown or wrong.
-func applyTree(byPath map[string]key, prefix string, tree map[string]any) error {
+// fileTree is what a file can set, and the lists of tables that were found in it.
+type fileTree struct {
+	byPath map[string]key
+	lists  map[string][]row
+}
+
+// apply sets what a table holds, and names every key that is unknown or wrong.
+func (f fileTree) apply(prefix string, tree map[string]any) error {
 	var errs []error
 	names := make([]string, 0, len(tree))
 	for name := range tree {
@@ -140,16 +152,22 @@ func applyTree(byPath map[string]key, prefix string, tree map[string]any) error 
 	slices.Sort(names)
 	for _, name := range names {
 		path := prefix + name
-		k, known := byPath[path]
+		k, known := f.byPath[path]
 		switch table, isTable := tree[name].(map[string]any); {
+		case slices.Contains(listPaths(), path):
+			rows, ok := asRows(tree[name])
+			if !ok {
+				errs = append(errs, fmt.Errorf("%s: it is a list of tables: write [[%s]]", path, path))
+			}
+			f.lists[path] = rows
 		case known && !isTable:
 			if err := k.setTOML(tree[name]); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
 		case isTable && slices.Contains(sections(), path):
-			errs = append(errs, applyTree(byPath, path+".", table))
+			errs = append(errs, f.apply(path+".", table))
 		default:
-			errs = append(errs, unknownKey("key", path, slices.Concat(keyPaths(), sections())))
+			errs = append(errs, unknownKey("key", path, slices.Concat(keyPaths(), sections(), listPaths())))
 		}
 	}
 	return errors.Join(errs...)

@@ -90,8 +90,9 @@ func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 }
 
 func lspOptions(c LSPConfig) *node.LSPOptions {
-	return &node.LSPOptions{
-		Offer: offer(c.LSPS2, int(c.Limits.HeldPartsPerPayment)),
+	s := c.LSPS2
+	o := &node.LSPOptions{
+		Offer: offer(s, int(c.Limits.HeldPartsPerPayment)),
 		Limits: lsp.Limits{
 			ClientPerSecond: int(c.Limits.RequestsPerSecondClient),
 			PerSecond:       int(c.Limits.RequestsPerSecond),
@@ -100,8 +101,17 @@ func lspOptions(c LSPConfig) *node.LSPOptions {
 		},
 		ClientParts:      int(c.Limits.HeldPartsPerClient),
 		Parts:            int(c.Limits.HeldParts),
-		OverprovisionPPM: c.LSPS2.OverprovisionPpm,
+		OverprovisionPPM: s.OverprovisionPpm,
+		MinChannelSize:   btcutil.Amount(s.MinChannelSizeSat),
+		MaxChannelSize:   btcutil.Amount(s.MaxChannelSizeSat),
+		OverbookPPM:      s.CoinOverbookingPpm,
+		SellUnchecked:    !s.CheckLiquidity,
+		KeyRotation:      seconds(s.PromiseKeyRotationSeconds),
 	}
+	for _, t := range c.Tokens {
+		o.Tokens = append(o.Tokens, t.token())
+	}
+	return o
 }
 
 func offer(c LSPS2Config, maxParts int) lsp.Offer {
@@ -114,15 +124,46 @@ func offer(c LSPS2Config, maxParts int) lsp.Offer {
 	rules.ExpiryMargin = c.FailBeforeExpiryBlocks
 	rules.VariableCompatFee = c.VariableCompatFee
 	rules.LostSkim = jit.LostSkim(c.LostFee)
+	first := c.item()
 	return lsp.Offer{
+		MinFee: first.MinFee, ProportionalPPM: first.ProportionalPPM,
+		ValidFor: first.ValidFor, MinLifetime: first.MinLifetime,
+		MaxClientToSelfDelay: first.MaxClientToSelfDelay,
+		MinPaymentSize:       first.MinPaymentSize,
+		MaxPaymentSize:       first.MaxPaymentSize,
+		More:                 items(c.Menu),
+		CLTVExpiryDelta:      c.LSPCltvExpiryDeltaBlocks,
+		ClientTrustsLSP:      c.ClientTrustsLSP,
+		ChainFee:             lsp.ChainFee{Follow: c.MinFeeFollowsChain, MarginPPM: c.ChainFeeMarginPpm},
+		Rules:                rules,
+	}
+}
+
+func (c MenuItemConfig) item() lsp.MenuItem {
+	return lsp.MenuItem{
 		MinFee: lnwire.MilliSatoshi(c.MinFeeMsat), ProportionalPPM: c.ProportionalPpm,
 		ValidFor: seconds(c.ValidForSeconds), MinLifetime: c.MinLifetimeBlocks,
 		MaxClientToSelfDelay: c.MaxClientToSelfDelayBlocks,
 		MinPaymentSize:       lnwire.MilliSatoshi(c.MinPaymentSizeMsat),
 		MaxPaymentSize:       lnwire.MilliSatoshi(c.MaxPaymentSizeMsat),
-		CLTVExpiryDelta:      c.LSPCltvExpiryDeltaBlocks,
-		ClientTrustsLSP:      c.ClientTrustsLSP,
-		Rules:                rules,
+	}
+}
+
+func items(list []MenuItemConfig) []lsp.MenuItem {
+	var all []lsp.MenuItem
+	for _, c := range list {
+		all = append(all, c.item())
+	}
+	return all
+}
+
+// token is what a table that passed validate says.
+func (c TokenConfig) token() lsp.Token {
+	hash, _ := c.hash()
+	end, _ := c.end()
+	return lsp.Token{
+		Name: c.Name, Hash: hash, Disabled: !c.Enabled, ExpiresAt: end,
+		MaxOpen: int(c.MaxOpenOrders), MaxOrders: int(c.MaxOrders), Menu: items(c.Menu),
 	}
 }
 

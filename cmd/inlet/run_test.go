@@ -166,10 +166,10 @@ func TestRunChecksItsConfiguration(t *testing.T) {
 	require.Empty(t, ran.Network, "a node with a wrong configuration doesn't start")
 
 	require.Equal(t, exitOK, c.run(t, append(args, "--listen=:1,:2", "--listen=:3",
-		"--lsp.lsps2.max-client-to-self-delay-blocks=100", "--lsp.enabled")...), c.stderr.String())
+		"--lsp.lsps2.min-outgoing-expiry-delta-blocks=43", "--lsp.enabled")...), c.stderr.String())
 	require.Equal(t, []string{":1", ":2", ":3"}, ran.Listen)
 	require.True(t, ran.LSP.Enabled)
-	require.Contains(t, c.stderr.String(), "no known client can open")
+	require.Contains(t, c.stderr.String(), "LDK clients refuse payments")
 }
 
 func TestRunEndsOnASignal(t *testing.T) {

@@ -65,6 +65,10 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		{"lsp.lsps2.open_attempt_seconds=91", "no attempt could end"},
 		{"lsp.lsps2.hold_seconds=601", "locked for so long"},
 		{"lsp.lsps2.lost_fee=keep", "choose one of waive, refuse"},
+		{"lsp.lsps2.max_client_to_self_delay_blocks=143", "no known client can open"},
+		{"lsp.lsps2.min_channel_size_sat=16777216", "from 20000 to 16777215"},
+		{"lsp.lsps2.max_channel_size_sat=19999", "from 20000 to 16777215"},
+		{"lsp.lsps2.promise_key_rotation_seconds=3599", "an hour"},
 		{"lsp.limits.open_orders=9", "more than open_orders"},
 		{"lsp.limits.held_parts_per_payment=61", "more than held_parts_per_client"},
 		{"lsp.limits.held_parts=59", "more than held_parts"},
@@ -77,6 +81,12 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	}
 }
 
+func TestChannelSizesGoTogether(t *testing.T) {
+	_, err := loaded(t, "lsp.lsps2.min_channel_size_sat=30000",
+		"lsp.lsps2.max_channel_size_sat=20000").validate()
+	require.ErrorContains(t, err, "more than max_channel_size_sat (20000)")
+}
+
 func TestAllFaultsAreNamedAtOnce(t *testing.T) {
 	_, err := loaded(t, "log.level=loud", "lsp.lsps2.hold_seconds=1", "listen=x").validate()
 	for _, path := range []string{"log.level", "lsp.lsps2.hold_seconds", "listen"} {
@@ -86,7 +96,6 @@ func TestAllFaultsAreNamedAtOnce(t *testing.T) {
 
 func TestOddSettingsAreWarnedAbout(t *testing.T) {
 	for _, c := range []struct{ change, want string }{
-		{"lsp.lsps2.max_client_to_self_delay_blocks=143", "no known client can open"},
 		{"lsp.lsps2.min_outgoing_expiry_delta_blocks=43", "LDK clients refuse"},
 		{"lsp.lsps2.min_payment_size_msat=2000000", "refused all the same"},
 	} {

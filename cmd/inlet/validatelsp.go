@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What clients need, as far as is known of those in use; see the warnings.
+// What clients need, as far as is known of those in use.
 const (
 	leastToSelfDelay         = 144 // what LDK and lnd ask of the other side at least
 	leastOutgoingExpiryDelta = 44  // LDK refuses a payment with less, to the block
@@ -48,6 +48,12 @@ func (c Config) checkLSP() error {
 	fault(l.RequestsPerSecondClient > l.RequestsPerSecond,
 		"limits.requests_per_second_per_client: %d is more than requests_per_second (%d)",
 		l.RequestsPerSecondClient, l.RequestsPerSecond)
+	fault(s.MinChannelSizeSat > s.MaxChannelSizeSat,
+		"lsps2.min_channel_size_sat: %d is more than max_channel_size_sat (%d)",
+		s.MinChannelSizeSat, s.MaxChannelSizeSat)
+	if len(errs) == 0 {
+		errs = append(errs, c.checkMenus())
+	}
 	return errors.Join(errs...)
 }
 
@@ -60,9 +66,6 @@ func (c Config) warnings() []string {
 		}
 	}
 	s := c.LSP.LSPS2
-	warn(s.MaxClientToSelfDelayBlocks < leastToSelfDelay,
-		"max_client_to_self_delay_blocks: no known client can open with less than %d, and %d is "+
-			"set", leastToSelfDelay, s.MaxClientToSelfDelayBlocks)
 	warn(s.MinOutgoingExpiryDeltaBlocks < leastOutgoingExpiryDelta,
 		"min_outgoing_expiry_delta_blocks: LDK clients refuse payments with less than %d, and %d "+
 			"is set", leastOutgoingExpiryDelta, s.MinOutgoingExpiryDeltaBlocks)
