@@ -92,7 +92,10 @@ func (a admin) Menu(context.Context) (*api.Menu, error) {
 	if a.n.lsps.service == nil {
 		return nil, errNoService
 	}
-	menu := &api.Menu{OpeningFeeParamsMenu: []api.OpeningFeeParams{}}
+	menu := &api.Menu{
+		OpeningFeeParamsMenu: []api.OpeningFeeParams{},
+		ClosedReason:         a.n.lsps.service.Closed(a.n.clock.Now()),
+	}
 	for _, p := range a.n.lsps.service.Menu(a.n.clock.Now()) {
 		menu.OpeningFeeParamsMenu = append(menu.OpeningFeeParamsMenu, feeParams(p))
 	}
@@ -148,7 +151,7 @@ func orderView(rec orders.Record) api.Order {
 				MinPaymentSize: t.MinPayment, MaxPaymentSize: t.MaxPayment, Promise: rec.Promise,
 			}),
 		},
-		ClientTrustsLSP: t.ClientTrustsLSP, CreatedAt: api.At(rec.CreatedAt),
+		ClientTrustsLSP: t.ClientTrustsLSP, Token: rec.Token, CreatedAt: api.At(rec.CreatedAt),
 		Parts: []api.Part{}, Timeline: moments(rec.Timeline),
 	}
 	if t.PaymentSize != 0 {

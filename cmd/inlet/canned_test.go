@@ -70,7 +70,11 @@ func cannedNode() *apitest.Node {
 				Failure: "unknown_next_peer", AmountMsat: 7}, Payee: peerKey, CreatedAt: at(1)},
 		}},
 		Sales: apitest.Sales{
-			Menu:   api.Menu{OpeningFeeParamsMenu: []api.OpeningFeeParams{cannedOffer()}},
+			Menu: api.Menu{
+				OpeningFeeParamsMenu: []api.OpeningFeeParams{cannedOffer()},
+				ClosedReason:         "no channel can be opened now",
+			},
+			Quote:  cannedQuote(),
 			Orders: api.OrderList{Orders: []api.Order{cannedOrder(), cannedDeadOrder()}},
 			Order:  cannedOrder(),
 			JIT: api.JITInvoice{Invoice: invoice, OpeningFeeMsat: api.SomeMsat(8_000_000),
@@ -101,6 +105,24 @@ func cannedOffer() api.OpeningFeeParams {
 	}
 }
 
+func cannedQuote() api.Quote {
+	return api.Quote{
+		AmountMsat: 100_000_000, Parts: 3, OpeningFeeParams: cannedOffer(),
+		Fee: api.QuoteFee{
+			ConfiguredMinFeeMsat: 2_000_000, ChainWeight: 658, FeerateSatPerKw: 2525,
+			MarginPpm: 1_500_000, ChainMinFeeMsat: 2_493_000, MinFeeMsat: 2_000_000,
+			ProportionalMsat: 400_000, OpeningFeeMsat: 2_000_000,
+		},
+		ClientReceivesMsat: 98_000_000,
+		Channel: api.QuoteChannel{
+			ForwardSat: 98_000, ReserveSat: 1_082, AnchorsSat: 660, CommitmentFeeSat: 9_060,
+			SpareSat: 49_000, CapacitySat: 157_802,
+		},
+		FundingFeeSat: 1_662, AtRiskSat: 159_464, ProfitMsat: 338_000,
+		Refusal: &api.QuoteRefusal{Code: 203, Message: "a payment of this size cannot reach us now"},
+	}
+}
+
 func cannedOrder() api.Order {
 	return api.Order{
 		ID: "order-1", Client: peerKey, State: api.Paid, Sale: api.Sale{
@@ -108,7 +130,7 @@ func cannedOrder() api.Order {
 			OpeningFeeMsat: api.SomeMsat(8_000_000), OpeningFeeParams: cannedOffer(),
 			PaymentHash: paymentHash,
 		},
-		ChannelPoint: fundingTxid + ":0", FundingTxid: fundingTxid, CreatedAt: at(0),
+		ChannelPoint: fundingTxid + ":0", FundingTxid: fundingTxid, Token: "shop", CreatedAt: at(0),
 		Parts: []api.Part{{IncomingScid: "700000x1x0", HtlcID: 12, AmountMsat: 2_000_000_000,
 			ExtraFeeMsat: 8_000_000, ExpiryHeight: 123_600, State: "claimed"}},
 		Timeline: []api.Moment{

@@ -83,7 +83,9 @@ var commands = []string{
 	"channels open " + peerKey + "@192.0.2.2:9735 100000", "channels close 700123x45x0",
 	"channels close " + fundingTxid + ":1 --force --fee-rate-sat-per-vb 7",
 	"invoices create --amount-msat 2000000000 --description tea", "invoices list",
-	"pay " + bolt11, "payments", "lsp menu", "lsp orders --state dead", "lsp order order-1",
+	"pay " + bolt11, "payments", "lsp menu",
+	"lsp quote --amount-msat 100000000 --feerate-sat-per-vb 10 --parts 3",
+	"lsp orders --state dead", "lsp order order-1",
 	"jit invoice --lsp " + peerKey + "@192.0.2.2:9735 --amount-msat 2000000000",
 	"stop --no-wait",
 }

@@ -14,7 +14,7 @@ var errNoLSP = errors.New("which LSP? Give --lsp PUBKEY@HOST:PORT")
 
 func (a *app) lspCommand() *cobra.Command {
 	return group("lsp", "Show what the LSP sells and has sold", a.menuCommand(),
-		a.ordersCommand(), a.orderCommand())
+		a.quoteCommand(), a.ordersCommand(), a.orderCommand())
 }
 
 func (a *app) menuCommand() *cobra.Command {
@@ -42,6 +42,9 @@ func menuText(m *api.Menu) string {
 		t.add(msat(p.MinFeeMsat), blocks(p.Proportional, ""), msat(p.MinPaymentSizeMsat),
 			msat(p.MaxPaymentSizeMsat), blocks(p.MinLifetime, " blocks"),
 			blocks(p.MaxClientToSelfDelay, " blocks"), p.ValidUntil)
+	}
+	if m.ClosedReason != "" {
+		return t.String() + "\nClients get an empty menu now: " + clean(m.ClosedReason) + ".\n"
 	}
 	return t.String()
 }
@@ -115,6 +118,9 @@ func orderText(o *api.Order) string {
 	p := o.OpeningFeeParams
 	s.add("offer", fmt.Sprintf("at least %s, %s ppm, valid until %s", msat(p.MinFeeMsat),
 		blocks(p.Proportional, ""), p.ValidUntil))
+	if o.Token != "" {
+		s.add("token", o.Token)
+	}
 	s.add("trust", trust(o.ClientTrustsLSP))
 	s.add("payment hash", o.PaymentHash)
 	s.add("channel point", o.ChannelPoint)

@@ -154,6 +154,11 @@ func (c *Client) Menu(ctx context.Context) (*Menu, error) {
 	return request[Menu](ctx, c, "lsp/menu", quickTimeout, Empty{})
 }
 
+// Quote implements LSP.
+func (c *Client) Quote(ctx context.Context, r QuoteRequest) (*Quote, error) {
+	return request[Quote](ctx, c, "lsp/quote", quickTimeout, r)
+}
+
 // Orders implements LSP.
 func (c *Client) Orders(ctx context.Context, r OrdersRequest) (*OrderList, error) {
 	return request[OrderList](ctx, c, "lsp/orders", quickTimeout, r)

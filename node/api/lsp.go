@@ -6,15 +6,90 @@ import "context"
 type LSP interface {
 	Menu(ctx context.Context) (*Menu, error)
 
+	// Quote explains what a channel for a payment costs, or says why there is no price.
+	Quote(ctx context.Context, r QuoteRequest) (*Quote, error)
+
 	Orders(ctx context.Context, r OrdersRequest) (*OrderList, error)
 
 	// Order returns one order, or a NotFound error.
 	Order(ctx context.Context, r OrderRequest) (*Order, error)
 }
 
-// Menu is the answer of /v1/lsp/menu: what lsps2.get_info would offer now.
+// Menu is the answer of /v1/lsp/menu: what lsps2.get_info offers without a token.
 type Menu struct {
 	OpeningFeeParamsMenu []OpeningFeeParams `json:"opening_fee_params_menu"`
+
+	// ClosedReason says why clients get an empty menu all the same, empty when they don't.
+	ClosedReason string `json:"closed_reason"`
+}
+
+// QuoteRequest is the request of /v1/lsp/quote.
+type QuoteRequest struct {
+	AmountMsat Msat `json:"amount_msat"`
+
+	// FeerateSatPerVb is of the funding transaction; 0 is the present one.
+	FeerateSatPerVb uint64 `json:"feerate_sat_per_vb,omitempty"`
+
+	// Parts is in how many the payment comes; 0 is 1.
+	Parts int `json:"parts,omitempty"`
+
+	// Token is the name of a token, whose menu is used; empty: everybody's.
+	Token string `json:"token,omitempty"`
+}
+
+// Quote is the price of a channel for one payment, part by part, and what it means for the LSP.
+type Quote struct {
+	AmountMsat       Msat             `json:"amount_msat"`
+	Parts            int              `json:"parts"`
+	OpeningFeeParams OpeningFeeParams `json:"opening_fee_params"`
+	Fee              QuoteFee         `json:"fee"`
+
+	ClientReceivesMsat Msat         `json:"client_receives_msat"`
+	Channel            QuoteChannel `json:"channel"`
+
+	// FundingFeeSat is what the funding transaction costs, AtRiskSat that and the channel: what
+	// leaves the wallet before the client has claimed.
+	FundingFeeSat Sat `json:"funding_fee_sat"`
+	AtRiskSat     Sat `json:"at_risk_sat"`
+
+	// The opening fee less the funding fee; one of the two is zero.
+	ProfitMsat Msat `json:"profit_msat"`
+	LossMsat   Msat `json:"loss_msat"`
+
+	// Refusal is null if lsps2.buy would sell this now.
+	Refusal *QuoteRefusal `json:"refusal"`
+}
+
+// QuoteFee is how an opening fee comes about: the larger of the minimum and the proportional part.
+type QuoteFee struct {
+	// The minimum is the configured one, or with min_fee_follows_chain the larger of it and what
+	// the chain costs: weight * fee rate * margin, in satoshis rounded up.
+	ConfiguredMinFeeMsat Msat   `json:"configured_min_fee_msat"`
+	FollowsChain         bool   `json:"follows_chain"`
+	ChainWeight          uint64 `json:"chain_weight"`
+	FeerateSatPerKw      uint64 `json:"feerate_sat_per_kw"`
+	MarginPpm            uint32 `json:"margin_ppm"`
+	ChainMinFeeMsat      Msat   `json:"chain_min_fee_msat"`
+	MinFeeMsat           Msat   `json:"min_fee_msat"`
+
+	ProportionalMsat Msat `json:"proportional_msat"`
+	OpeningFeeMsat   Msat `json:"opening_fee_msat"`
+}
+
+// QuoteChannel is the channel that would be opened: the capacity is the sum of the others.
+type QuoteChannel struct {
+	ForwardSat       Sat `json:"forward_sat"`
+	ReserveSat       Sat `json:"reserve_sat"`
+	AnchorsSat       Sat `json:"anchors_sat"`
+	CommitmentFeeSat Sat `json:"commitment_fee_sat"`
+	SpareSat         Sat `json:"spare_sat"`
+	CapacitySat      Sat `json:"capacity_sat"`
+}
+
+// QuoteRefusal is the error that lsps2.buy would answer.
+type QuoteRefusal struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
 }
 
 // OpeningFeeParams is the object of that name in bLIP-52, member for member.
@@ -108,7 +183,10 @@ type Order struct {
 
 	// ClientTrustsLSP is true when the funding is held back until the client claimed.
 	ClientTrustsLSP bool `json:"client_trusts_lsp"`
-	CreatedAt       Time `json:"created_at"`
+
+	// Token is the name of the token that the order was bought by; empty: none.
+	Token     string `json:"token"`
+	CreatedAt Time   `json:"created_at"`
 
 	// Deadline is when the held parts are answered at the latest; null when nothing is held.
 	Deadline Time `json:"deadline"`
@@ -181,6 +259,23 @@ func (r OrdersRequest) validate() *Error {
 	}
 	return ListRequest{Limit: r.Limit, Offset: r.Offset}.validate()
 }
+
+func (r QuoteRequest) validate() *Error {
+	switch {
+	case r.AmountMsat == 0:
+		return missing("amount_msat", "the size of the payment, in millisatoshis")
+	case r.Parts < 0 || r.Parts > maxParts:
+		return invalid("parts is not from 1 to 483", "483 is what one channel can carry")
+	case r.FeerateSatPerVb > maxQuoteRate:
+		return invalid("feerate_sat_per_vb is over 10000", "no transaction pays as much")
+	}
+	return nil
+}
+
+const (
+	maxParts     = 483 // BOLT 2: max_accepted_htlcs
+	maxQuoteRate = 10_000
+)
 
 func (r OrderRequest) validate() *Error {
 	if r.ID == "" {

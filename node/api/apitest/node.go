@@ -34,6 +34,7 @@ type Node struct {
 // Sales holds the answers around LSPs, and those of opening and closing channels.
 type Sales struct {
 	Menu   api.Menu
+	Quote  api.Quote
 	Orders api.OrderList
 	Order  api.Order
 	JIT    api.JITInvoice
@@ -170,6 +171,11 @@ func (n *Node) Payments(ctx context.Context, r api.ListRequest) (*api.PaymentLis
 // Menu implements api.LSP.
 func (n *Node) Menu(ctx context.Context) (*api.Menu, error) {
 	return give(ctx, n, api.Empty{}, n.Sales.Menu)
+}
+
+// Quote implements api.LSP.
+func (n *Node) Quote(ctx context.Context, r api.QuoteRequest) (*api.Quote, error) {
+	return give(ctx, n, r, n.Sales.Quote)
 }
 
 // Orders implements api.LSP.
