@@ -46,7 +46,7 @@ func (s *Service) getInfo(now time.Time, client [33]byte, params object) (any, *
 func (s *Service) spent(t *Token) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return t.MaxOrders != 0 && s.orders.paid[t.Name] >= t.MaxOrders
+	return t.MaxOrders != 0 && s.orders.paid(t.Name) >= t.MaxOrders
 }
 
 type buyJSON struct {

@@ -1,7 +1,6 @@
 package lsp
 
 import (
-	"maps"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -23,20 +22,18 @@ type openOrders struct {
 	open    map[string]slot
 	ofOne   map[[33]byte]int // by client
 	ofToken map[string]int
-	paid    map[string]int // by token, for ever
+	paid    func(token string) int // for ever
 	claimed btcutil.Amount
 	next    time.Time // no slot ends earlier
 }
 
-func newOpenOrders(paid map[string]int) openOrders {
-	o := openOrders{
-		open: map[string]slot{}, ofOne: map[[33]byte]int{}, ofToken: map[string]int{},
-		paid: maps.Clone(paid),
+func newOpenOrders(paid func(token string) int) openOrders {
+	if paid == nil {
+		paid = func(string) int { return 0 }
 	}
-	if o.paid == nil {
-		o.paid = map[string]int{}
+	return openOrders{
+		open: map[string]slot{}, ofOne: map[[33]byte]int{}, ofToken: map[string]int{}, paid: paid,
 	}
-	return o
 }
 
 func (o *openOrders) add(p Purchase, claim btcutil.Amount) {
@@ -78,12 +75,6 @@ func (o *openOrders) funded(id string) {
 	}
 }
 
-func (o *openOrders) paidBy(token string) {
-	if token != "" {
-		o.paid[token]++
-	}
-}
-
 // expire frees the places of orders whose offer has ended. It looks through them when
 // one has, and at most once a second.
 func (o *openOrders) expire(now time.Time) {
@@ -112,7 +103,7 @@ func (o *openOrders) full(t *Token) string {
 		return ""
 	case t.MaxOpen != 0 && o.ofToken[t.Name] >= t.MaxOpen:
 		return "your token has too many open orders: let one be paid or run out"
-	case t.MaxOrders != 0 && o.ofToken[t.Name]+o.paid[t.Name] >= t.MaxOrders:
+	case t.MaxOrders != 0 && o.ofToken[t.Name]+o.paid(t.Name) >= t.MaxOrders:
 		return "your token is used up"
 	}
 	return ""

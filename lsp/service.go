@@ -44,14 +44,14 @@ type ServiceConfig struct {
 	Protocols []uint8
 
 	// Open are the orders that are neither paid nor dead at the start, for their places
-	// and for the coins that they will need. Paid is how many orders each token has
-	// brought that were paid.
+	// and for the coins that they will need.
 	Open []Purchase
-	Paid map[string]int
 
-	// These are asked at each get_info and buy and must be quick. Liquidity nil: there is
+	// These are asked at each get_info and buy and must be quick. Paid is how many orders
+	// were paid that were bought by the token of a name; nil: none. Liquidity nil: there is
 	// no limit. FeeRate is of funding and commitment transactions; nil: zero. Needs is what
 	// stays ours in a channel; nil: nothing.
+	Paid      func(token string) int
 	Liquidity func(client [33]byte) Liquidity
 	FeeRate   func() SatPerKWeight
 	Needs     func(ChannelUse) ChannelNeeds
@@ -195,19 +195,11 @@ func (s *Service) PeerGone(client [33]byte) {
 	}
 }
 
-// Ended frees the place of an order that is dead, and its claim on coins.
+// Ended frees the place of an order that is paid or dead, and its claim on coins.
 func (s *Service) Ended(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.orders.release(id)
-}
-
-// Paid does so for an order that was paid, and counts it for its token ("": none).
-func (s *Service) Paid(id, token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.orders.release(id)
-	s.orders.paidBy(token)
 }
 
 // Funded says that the coins of an order's channel are spent or leased.

@@ -254,7 +254,8 @@ func (a admin) JITInvoice(ctx context.Context, r api.JITRequest) (*api.JITInvoic
 			"leave max_fee_msat out, or give amount_msat")
 	}
 	req := JITInvoiceRequest{
-		LSP: key, Addr: addr, Description: r.Description, ClientTrustsLSP: r.ClientTrustsLSP,
+		LSP: key, Addr: addr, Description: r.Description, Token: r.Token,
+		ClientTrustsLSP: r.ClientTrustsLSP,
 	}
 	if r.AmountMsat != nil {
 		req.Amount = lnwire.MilliSatoshi(*r.AmountMsat)

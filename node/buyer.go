@@ -94,7 +94,8 @@ type jitRequest struct {
 	amount      lnwire.MilliSatoshi // 0: variable
 	maxFee      *lnwire.MilliSatoshi
 	description string
-	trust       bool // an LSP may broadcast the funding after the claim
+	token       string // sent to the LSP; "": none
+	trust       bool   // an LSP may broadcast the funding after the claim
 }
 
 // buy buys a channel and makes the invoice that pays for it.
@@ -109,7 +110,7 @@ func (b *buyer) buy(ctx context.Context, r jitRequest) (pay.Invoice, lsp.Bought,
 	if err != nil {
 		return fail(err)
 	}
-	menu, err := b.n.lsps.client.GetInfo(ctx, conn.PubKey(), "")
+	menu, err := b.n.lsps.client.GetInfo(ctx, conn.PubKey(), r.token)
 	if err != nil {
 		return fail(err)
 	}

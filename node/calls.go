@@ -23,6 +23,8 @@ type JITInvoiceRequest struct {
 	// MaxFee refuses an LSP that asks for more; nil is no limit.
 	MaxFee      *lnwire.MilliSatoshi
 	Description string
+	// Token is what the LSP gave out for a menu of its own; empty: none.
+	Token string
 	// ClientTrustsLSP takes an LSP that broadcasts the funding only after it has the
 	// preimage (bLIP-52, client_trusts_lsp). Until then it could keep the payment.
 	ClientTrustsLSP bool
@@ -45,7 +47,7 @@ func (n *Node) JITInvoice(ctx context.Context, r JITInvoiceRequest) (JITInvoice,
 	}
 	inv, bought, err := n.buyer.buy(ctx, jitRequest{
 		lspKey: r.LSP, lspAddr: r.Addr, amount: r.Amount, maxFee: r.MaxFee,
-		description: r.Description, trust: r.ClientTrustsLSP,
+		description: r.Description, token: r.Token, trust: r.ClientTrustsLSP,
 	})
 	if err != nil {
 		return JITInvoice{}, err

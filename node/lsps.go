@@ -66,7 +66,7 @@ func (n *Node) openShop() error {
 	n.lsps.service, err = lsp.NewService(lsp.ServiceConfig{
 		Offer: n.opts.LSP.Offer, Tokens: n.opts.LSP.Tokens, Channels: n.opts.LSP.channels(),
 		Limits: n.opts.LSP.Limits, Rand: rand.Reader, Keys: n.promiseKeys(),
-		Book: book{n}, Open: n.openPurchases(), Paid: n.paidByToken(),
+		Book: book{n}, Open: n.openPurchases(), Paid: n.orders.PaidBy,
 		Liquidity: n.liquidity, FeeRate: n.fundingRate, Needs: channelNeeds,
 	})
 	if err != nil {
@@ -89,17 +89,6 @@ func (n *Node) promiseKeys() lsp.Keyring {
 			ID: firstPromiseKey, Secret: n.wallet.DeriveSecret("lsps2 promise key"),
 		}},
 	}
-}
-
-// paidByToken counts the paid orders of each token.
-func (n *Node) paidByToken() map[string]int {
-	paid := map[string]int{}
-	for _, r := range n.orders.List() {
-		if _, ok := r.Order.State.(jit.Paid); ok && r.Token != "" {
-			paid[r.Token]++
-		}
-	}
-	return paid
 }
 
 // openPurchases are the orders that take a place among the open ones.
@@ -239,13 +228,8 @@ func (n *Node) orderReached(id string, m orders.Moment) {
 
 // orderFinished frees the order's place and tells the embedder.
 func (n *Node) orderFinished(r orders.Record) {
-	_, paid := r.Order.State.(jit.Paid)
-	switch s := n.lsps.service; {
-	case s == nil:
-	case paid:
-		s.Paid(r.Order.ID, r.Token)
-	default:
-		s.Ended(r.Order.ID)
+	if n.lsps.service != nil {
+		n.lsps.service.Ended(r.Order.ID)
 	}
 	e := Event{Kind: OrderFailed, OrderID: r.Order.ID}
 	if r.Hash != nil {

@@ -76,8 +76,8 @@ func TestRefusedPayments(t *testing.T) {
 func TestNoCoins(t *testing.T) {
 	m := newMarket(t, marketPlan{coins: 1})
 	client := m.node("client", nil)
-	m.open(m.seller, client, 4_900_000) // all that it has
 	inv := m.buy(client, 500_000_000)
+	m.open(m.seller, client, 4_900_000) // all that it has
 	m.wantRefused(inv.Invoice.Bolt11, 0, "temporary_channel_failure")
 	if n := len(m.channels(m.seller, client)); n != 1 {
 		t.Errorf("the LSP has %d channels with the client", n)

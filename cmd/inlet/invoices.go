@@ -88,6 +88,7 @@ func (a *app) jitCommand() *cobra.Command {
 	amount := msatFlag(cmd, "amount-msat", "what to ask for (default: the payer chooses)")
 	maxFee := msatFlag(cmd, "max-fee-msat", "largest fee for the channel (default: any)")
 	cmd.Flags().StringVar(&r.Description, "description", "", "what it is for; the payer sees it")
+	cmd.Flags().StringVar(&r.Token, "token", "", "token that the LSP gave you, for its menu")
 	cmd.Flags().BoolVar(&r.ClientTrustsLSP, "client-trusts-lsp", false,
 		"take an LSP that funds the channel after it was paid")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -89,6 +89,9 @@ type JITRequest struct {
 	MaxFeeMsat  *Msat  `json:"max_fee_msat,omitempty"`
 	Description string `json:"description,omitempty"`
 
+	// Token is what the LSP gave out for a menu of its own; empty: none.
+	Token string `json:"token,omitempty"`
+
 	// ClientTrustsLSP takes an LSP that broadcasts the funding only after it has the preimage. Until
 	// then it could keep the payment.
 	ClientTrustsLSP bool `json:"client_trusts_lsp,omitempty"`

@@ -171,6 +171,7 @@ func (d *Desk) turn(batch []input) error {
 	for _, e := range touched {
 		d.routes.set(e.order)
 		d.views.set(e.rec)
+		d.tokens.count(e)
 	}
 	for _, done := range added {
 		done <- nil

@@ -148,6 +148,7 @@ type Desk struct {
 
 	routes  routes
 	views   views
+	tokens  tokenCounts
 	parked  parked
 	replays replays
 	leaving leaving
@@ -168,11 +169,13 @@ func New(cfg Config) (*Desk, error) {
 
 // entry is one order in memory.
 type entry struct {
-	order  jit.Order
-	rec    Record
-	dirty  bool // the record changed since it was written
-	told   int  // how many moments of the timeline Reached was told of
-	queued []jit.Command
+	order jit.Order
+	rec   Record
+	dirty bool // the record changed since it was written
+	// counted says that it is among the paid orders of its token.
+	counted bool
+	told    int // how many moments of the timeline Reached was told of
+	queued  []jit.Command
 
 	effects effects
 }

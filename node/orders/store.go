@@ -16,11 +16,14 @@ var ordersBucket = []byte("inlet-orders")
 
 func createBucket(db kvdb.Backend) error {
 	err := kvdb.Update(db, func(tx kvdb.RwTx) error {
+		if _, err := tx.CreateTopLevelBucket(tokensBucket); err != nil {
+			return err
+		}
 		_, err := tx.CreateTopLevelBucket(ordersBucket)
 		return err
 	}, func() {})
 	if err != nil {
-		return fmt.Errorf("orders: create bucket: %w", err)
+		return fmt.Errorf("orders: create buckets: %w", err)
 	}
 	return nil
 }
@@ -30,6 +33,9 @@ func createBucket(db kvdb.Backend) error {
 func (d *Desk) Load(p Ports) error {
 	d.ports = p
 	err := kvdb.View(d.cfg.DB, func(tx kvdb.RTx) error {
+		if err := d.loadTokens(tx); err != nil {
+			return err
+		}
 		return tx.ReadBucket(ordersBucket).ForEach(func(k, v []byte) error {
 			rec, err := Unmarshal(v)
 			if err != nil {
@@ -46,6 +52,7 @@ func (d *Desk) Load(p Ports) error {
 		d.index(e)
 		d.routes.set(e.order)
 		d.views.set(e.rec)
+		d.tokens.count(e)
 	}
 	return nil
 }
@@ -194,6 +201,9 @@ func (d *Desk) prune() error {
 		return nil
 	}
 	err := kvdb.Update(d.cfg.DB, func(tx kvdb.RwTx) error {
+		if err := keepCounts(tx, done); err != nil {
+			return err
+		}
 		for _, e := range done {
 			if err := tx.ReadWriteBucket(ordersBucket).Delete([]byte(e.order.ID)); err != nil {
 				return err
