@@ -14,7 +14,7 @@ type SatPerKWeight uint64
 
 // FundingWeight is what a funding transaction weighs, as the price of a channel counts
 // it: one P2WPKH input, the channel and P2TR change.
-const FundingWeight = 658
+const FundingWeight = 659
 
 // maxFeeRate is more than any transaction pays; beyond it products would overflow.
 const maxFeeRate SatPerKWeight = 10_000_000

@@ -141,10 +141,10 @@ func TestMinFeeFollowsTheChain(t *testing.T) {
 		want []lnwire.MilliSatoshi
 	}{
 		{0, []lnwire.MilliSatoshi{100_000, 400_000, 400_000, 2_000_000}},
-		// 658 * 253 * 1.5 = 249,711 msat
-		{253, []lnwire.MilliSatoshi{250_000, 400_000, 400_000, 2_000_000}},
-		{1000, []lnwire.MilliSatoshi{987_000, 987_001, 987_001, 2_000_000}},
-		{2500, []lnwire.MilliSatoshi{2_468_000, 2_468_001, 2_468_001, 2_468_002}},
+		// 659 * 253 * 1.5 = 250,090.5 msat
+		{253, []lnwire.MilliSatoshi{251_000, 400_000, 400_000, 2_000_000}},
+		{1000, []lnwire.MilliSatoshi{989_000, 989_001, 989_001, 2_000_000}},
+		{2500, []lnwire.MilliSatoshi{2_472_000, 2_472_001, 2_472_001, 2_472_002}},
 	} {
 		rate = v.rate
 		menu := served(t, s, t0, bob, `{}`)
@@ -162,7 +162,7 @@ func TestMinFeeFollowsTheChain(t *testing.T) {
 	raw, _ := json.Marshal(served(t, s, t0, bob, `{}`)[0])
 	rate = 50_000
 	if g := buy(t, s, t0, bob, string(raw), `"10000000"`); g.code() != 0 ||
-		book.sold[0].OpeningFee != 250_000 {
+		book.sold[0].OpeningFee != 251_000 {
 		t.Errorf("after the rate rose: %+v", g)
 	}
 

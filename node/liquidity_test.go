@@ -141,7 +141,7 @@ func TestQuote(t *testing.T) {
 	if lnwire.MilliSatoshi(q.Fee.OpeningFeeMsat) != inv.OpeningFee || q.Refusal != nil {
 		t.Errorf("quoted %+v, sold for %d", q, inv.OpeningFee)
 	}
-	if q.LossMsat != 11_450_000 || q.FundingFeeSat != 16_450 { // 658 weight at 100 sat/vB
+	if q.LossMsat != 11_475_000 || q.FundingFeeSat != 16_475 { // 659 weight at 100 sat/vB
 		t.Errorf("%+v", q)
 	}
 	c := q.Channel

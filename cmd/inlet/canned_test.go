@@ -109,8 +109,8 @@ func cannedQuote() api.Quote {
 	return api.Quote{
 		AmountMsat: 100_000_000, Parts: 3, OpeningFeeParams: cannedOffer(),
 		Fee: api.QuoteFee{
-			ConfiguredMinFeeMsat: 2_000_000, ChainWeight: 658, FeerateSatPerKw: 2525,
-			MarginPpm: 1_500_000, ChainMinFeeMsat: 2_493_000, MinFeeMsat: 2_000_000,
+			ConfiguredMinFeeMsat: 2_000_000, ChainWeight: 659, FeerateSatPerKw: 2525,
+			MarginPpm: 1_500_000, ChainMinFeeMsat: 2_496_000, MinFeeMsat: 2_000_000,
 			ProportionalMsat: 400_000, OpeningFeeMsat: 2_000_000,
 		},
 		ClientReceivesMsat: 98_000_000,
@@ -118,7 +118,7 @@ func cannedQuote() api.Quote {
 			ForwardSat: 98_000, ReserveSat: 1_082, AnchorsSat: 660, CommitmentFeeSat: 9_060,
 			SpareSat: 49_000, CapacitySat: 157_802,
 		},
-		FundingFeeSat: 1_662, AtRiskSat: 159_464, ProfitMsat: 338_000,
+		FundingFeeSat: 1_664, AtRiskSat: 159_466, ProfitMsat: 336_000,
 		Refusal: &api.QuoteRefusal{Code: 203, Message: "a payment of this size cannot reach us now"},
 	}
 }

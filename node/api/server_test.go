@@ -90,6 +90,7 @@ func exampleRequest(name string) string {
 		"channels/open":    `{"peer":"a","capacity_sat":"20000"}`,
 		"channels/close":   `{"channel_point":"a:0"}`,
 		"pay":              `{"bolt11":"lnbc1"}`,
+		"lsp/quote":        `{"amount_msat":"1"}`,
 		"lsp/order":        `{"id":"1"}`,
 		"jit/invoice":      `{"lsp":"a@b:1"}`,
 	}[name]
@@ -284,7 +285,7 @@ func TestServicesThatAreSwitchedOffSaySo(t *testing.T) {
 	backend.LSP, backend.JIT = nil, nil
 	server, err := api.NewServer(api.Options{Dir: t.TempDir(), Backend: backend})
 	require.NoError(t, err)
-	for _, name := range []string{"lsp/menu", "lsp/orders", "lsp/order", "jit/invoice"} {
+	for _, name := range []string{"lsp/menu", "lsp/quote", "lsp/orders", "lsp/order", "jit/invoice"} {
 		status, body := ask(server, name, exampleRequest(name))
 		wantRefusal(t, status, body, 501, api.Error{Code: api.Unimplemented})
 	}
