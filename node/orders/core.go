@@ -29,6 +29,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	defer func() { d.end(htlcs.Updates()) }()
 
 	for {
+		d.lookBack()
 		timer := d.timer()
 		select {
 		case <-d.poke:
@@ -54,6 +55,27 @@ func (d *Desk) Run(ctx context.Context) error {
 		}
 		if err := d.drain(); err != nil {
 			return err
+		}
+	}
+}
+
+// maxClockBack is how far back the clock may be set without more ado.
+const maxClockBack = 2 * time.Second
+
+// lookBack sees whether the clock was set back. Deadlines are times of day, so that they
+// outlive a restart; after that they would be late by as much, and a payment would be held
+// for a day. So what is held now counts as held long enough: its payer tries again.
+func (d *Desk) lookBack() {
+	now := d.cfg.Clock.Now().Round(0) // as the clock on the wall has it
+	back := now.Before(d.latest.Add(-maxClockBack))
+	d.latest = now
+	if !back {
+		return
+	}
+	d.cfg.Log.Warn("the clock was set back: payments that are held end now")
+	for _, e := range d.sorted() {
+		if at, ok := e.order.Deadline(); ok && len(e.order.Held()) > 0 {
+			d.postAt(input{id: e.order.ID, event: jit.Tick{}}, at)
 		}
 	}
 }

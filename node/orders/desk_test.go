@@ -56,6 +56,7 @@ type world struct {
 
 	blocks chan *chainntnfs.BlockEpoch
 	limits Limits
+	clock  clock.Clock
 }
 
 func newWorld(t *testing.T) *world {
@@ -70,6 +71,7 @@ func newWorld(t *testing.T) *world {
 		t: t, db: db, fundings: map[string]jit.Funding{},
 		incoming: map[models.CircuitKey]bool{}, forwarded: map[models.CircuitKey]bool{},
 		preimages: map[lntypes.Hash]lntypes.Preimage{}, limits: Limits{60, 2000},
+		clock: clock.NewDefaultClock(),
 	}
 	w.start()
 	return w
@@ -80,7 +82,7 @@ func (w *world) start() {
 	w.t.Helper()
 	var err error
 	w.desk, err = New(Config{
-		DB: w.db, Limits: w.limits, Clock: clock.NewDefaultClock(),
+		DB: w.db, Limits: w.limits, Clock: w.clock,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

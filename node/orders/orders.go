@@ -145,6 +145,7 @@ type Desk struct {
 	orders map[string]*entry
 	points map[wire.OutPoint]*entry
 	height uint32
+	latest time.Time // the clock at the last turn
 
 	routes  routes
 	views   views
@@ -198,8 +199,10 @@ type input struct {
 	done chan error
 }
 
-func (d *Desk) post(in input) bool {
-	in.at = d.cfg.Clock.Now()
+func (d *Desk) post(in input) bool { return d.postAt(in, d.cfg.Clock.Now()) }
+
+func (d *Desk) postAt(in input, at time.Time) bool {
+	in.at = at
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
