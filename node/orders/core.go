@@ -194,6 +194,9 @@ func (d *Desk) turn(batch []input) error {
 		d.routes.set(e.order)
 		d.views.set(e.rec)
 		d.tokens.count(e)
+		if d.ports.Changed != nil {
+			d.ports.Changed(e.rec)
+		}
 	}
 	for _, done := range added {
 		done <- nil

@@ -112,6 +112,9 @@ type Ports struct {
 	Wake func(client [33]byte)
 	// Finished is told that an order became paid or dead. It must not block.
 	Finished func(Record)
+	// Changed is told of each order as it was written, before anything that follows from it
+	// leaves. It may be nil and must not block.
+	Changed func(Record)
 	// Reached is told of each stage that an order has reached. It may be nil and must
 	// not block.
 	Reached func(orderID string, m Moment)

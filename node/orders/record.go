@@ -109,6 +109,9 @@ type Record struct {
 	OpeningFee lnwire.MilliSatoshi
 	// Point is the order's channel, also after it is closed.
 	Point *wire.OutPoint
+	// OpenedAt is when that channel was signed, OwedSince since when it is funded and not
+	// paid for: also after it is closed, and when its fee was waived. Zero: it is not.
+	OpenedAt, OwedSince time.Time
 }
 
 // stage adds a moment unless this payment has passed the stage already.
@@ -172,9 +175,31 @@ func (r *Record) noteState(before jit.Order, at time.Time) {
 	if _, ok := before.State.(jit.AwaitParts); ok && before.State.Name() != r.Order.State.Name() {
 		r.stage(StageSetComplete, at)
 	}
-	if ch, ok := r.Order.Channel(); ok {
+	if ch, ok := r.Order.Channel(); ok && (r.Point == nil || *r.Point != ch.Point) {
 		point := ch.Point
-		r.Point = &point
+		r.Point, r.OpenedAt = &point, at
+	}
+	r.noteDebt(before, at)
+}
+
+// noteDebt keeps since when a channel is owed for. It counts against the client until the
+// fee is paid, and for a while when it never is.
+func (r *Record) noteDebt(before jit.Order, at time.Time) {
+	owed := !r.OwedSince.IsZero()
+	switch s := r.Order.State.(type) {
+	case jit.Owed:
+		owed = true
+	case jit.Dead:
+		ch, ok := before.Channel()
+		owed = owed || ok && !ch.Withheld && before.Unpaid()
+	case jit.Paid:
+		owed = s.Fee == 0 && s.Waived > 0
+	}
+	switch {
+	case !owed:
+		r.OwedSince = time.Time{}
+	case r.OwedSince.IsZero():
+		r.OwedSince = at
 	}
 }
 
@@ -230,6 +255,8 @@ type recordV1 struct {
 	Hash       string              `json:"payment_hash,omitempty"`
 	OpeningFee lnwire.MilliSatoshi `json:"opening_fee_msat,omitempty"`
 	Point      string              `json:"channel_point,omitempty"`
+	OpenedAt   *time.Time          `json:"opened_at,omitempty"`
+	OwedSince  *time.Time          `json:"owed_since,omitempty"`
 }
 
 // Marshal encodes a record for the store.
@@ -248,7 +275,16 @@ func Marshal(r Record) ([]byte, error) {
 	if r.Point != nil {
 		v.Point = r.Point.String()
 	}
+	v.OpenedAt, v.OwedSince = someTime(r.OpenedAt), someTime(r.OwedSince)
 	return json.Marshal(v)
+}
+
+func someTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // Unmarshal decodes what Marshal made.
@@ -280,6 +316,12 @@ func Unmarshal(raw []byte) (Record, error) {
 		if r.Point, err = wire.NewOutPointFromString(v.Point); err != nil {
 			return Record{}, fmt.Errorf("orders: decode channel of order %s: %w", order.ID, err)
 		}
+	}
+	if v.OpenedAt != nil {
+		r.OpenedAt = *v.OpenedAt
+	}
+	if v.OwedSince != nil {
+		r.OwedSince = *v.OwedSince
 	}
 	return r, nil
 }

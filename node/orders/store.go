@@ -1,9 +1,11 @@
 package orders
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/kvdb"
@@ -195,7 +197,14 @@ func (d *Desk) prune() error {
 			done = append(done, e)
 		}
 	}
-	slices.SortFunc(done, func(a, b *entry) int { return a.rec.CreatedAt.Compare(b.rec.CreatedAt) })
+	// Those with an unpaid channel go last: that they had one counts against their clients,
+	// and must not be forgotten for orders that cost nothing.
+	slices.SortFunc(done, func(a, b *entry) int {
+		return cmp.Or(
+			a.rec.OwedSince.Compare(time.Time{})-b.rec.OwedSince.Compare(time.Time{}),
+			a.rec.CreatedAt.Compare(b.rec.CreatedAt),
+		)
+	})
 	done = done[:min(len(done), len(d.orders)-maxFinished)]
 	if len(done) == 0 {
 		return nil
