@@ -111,6 +111,25 @@ func TestDebtIsPaid(t *testing.T) {
 	})
 }
 
+// TestDebtOfAClosedChannel: a channel that is closed before anything was forwarded over it.
+func TestDebtOfAClosedChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		synctest.Wait()
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.state("awaiting_channel")
+		w.desk.ChannelGone(funding)
+		w.state("dead")
+		if w.record().OwedSince.IsZero() {
+			t.Error("nothing is owed")
+		}
+	})
+}
+
 // TestWaivedIsOwed: a fee that had to be waived is not paid.
 func TestWaivedIsOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
