@@ -53,6 +53,7 @@ func (n *Node) composeSales() error {
 	d := &lspDesk{n: n, calls: make(chan struct{}, maxLSPSCalls)}
 	d.client = lsp.NewClient(d, rand.Reader)
 	n.lsps = d
+	n.admission = newAdmissions(n)
 	n.buyer, err = newBuyer(n)
 	return err
 }
@@ -62,12 +63,15 @@ func (n *Node) openShop() error {
 	if n.opts.LSP == nil {
 		return nil
 	}
+	offer := n.opts.LSP.Offer
+	offer.ClientTrustsLSP = false // the policy of the gate decides, which can be changed
 	var err error
 	n.lsps.service, err = lsp.NewService(lsp.ServiceConfig{
-		Offer: n.opts.LSP.Offer, Tokens: n.opts.LSP.Tokens, Channels: n.opts.LSP.channels(),
+		Offer: offer, Tokens: n.opts.LSP.Tokens, Channels: n.opts.LSP.channels(),
 		Limits: n.opts.LSP.Limits, Rand: rand.Reader, Keys: n.promiseKeys(),
 		Book: book{n}, Open: n.openPurchases(), Paid: n.orders.PaidBy,
 		Liquidity: n.liquidity, FeeRate: n.fundingRate, Needs: channelNeeds,
+		Admit: n.admission.judge,
 	})
 	if err != nil {
 		return fmt.Errorf("node: start LSP service: %w", err)
@@ -207,7 +211,7 @@ func (n *Node) orderPorts() orders.Ports {
 	ports := orders.Ports{
 		Opener: opener{n}, Switch: n.opts.seams.held(n.engine), Aliases: orderAliases{n},
 		Facts: orderFacts{n}, Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(),
-		Finished: n.orderFinished, Reached: n.orderReached,
+		Finished: n.orderFinished, Reached: n.orderReached, Changed: n.admission.changed,
 	}
 	if n.opts.LSP != nil {
 		ports.Wake = n.opts.LSP.Wake
@@ -268,7 +272,7 @@ func (o opener) Open(r orders.Opening) error {
 	}
 	ctx, cancel := o.n.callContext()
 	defer cancel()
-	return o.n.factory.Open(ctx, o.n.opts.seams.open(chanfactory.OpenRequest{
+	return o.n.admission.open(ctx, o.n.opts.seams.open(chanfactory.OpenRequest{
 		Peer: peerHandler{o.n}.wrap(c), Tag: r.OrderID, Capacity: capacity, Private: true,
 		ZeroConf: true, Withhold: r.Withhold, WithoutAnchors: r.WithoutAnchors,
 		MaxToSelfDelay: r.MaxToSelfDelay, FeeRate: rate, CommitFeeRate: commitRate, Room: room,
@@ -276,7 +280,7 @@ func (o opener) Open(r orders.Opening) error {
 	}))
 }
 
-func (o opener) Cancel(orderID string) { o.n.factory.Cancel(orderID) }
+func (o opener) Cancel(orderID string) { o.n.admission.cancel(orderID) }
 
 func (o opener) Release(point wire.OutPoint) error {
 	ctx, cancel := o.n.callContext()

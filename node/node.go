@@ -75,8 +75,10 @@ type parts struct {
 	orders   *orders.Desk
 	lsps     *lspDesk
 	coins    *coinCount
-	buyer    *buyer
-	peers    *peer.Manager
+	// admission is the gate of buys and openings.
+	admission *admissions
+	buyer     *buyer
+	peers     *peer.Manager
 }
 
 // New checks the options, opens the store and starts nothing. The directory is
@@ -202,6 +204,7 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	case <-ctx.Done():
 		return nil
 	}
+	n.admission.restore()
 	if err := n.orders.Resume(n.source.Status().Height); err != nil {
 		return err
 	}
@@ -215,7 +218,7 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	}
 	run("payments", n.payments.Run)
 	down.add("links", func() error { n.links.Stop(); return nil })
-	down.add("LSPS calls", func() error { n.lsps.wg.Wait(); return nil })
+	down.add("LSPS calls", func() error { n.lsps.wg.Wait(); n.admission.wg.Wait(); return nil })
 	run("peers", n.peers.Run)
 	// The orders see none of the connections end: a client that is gone because we stop
 	// is no reason to fail its payment, which the next start takes up.

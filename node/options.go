@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/admission"
 	"github.com/inletlsp/inlet/node/logs"
 	"github.com/inletlsp/inlet/node/orders"
 )
@@ -134,6 +136,9 @@ type LSPOptions struct {
 	// OverbookPPM is by how much the channels of unpaid orders may exceed the coins, in
 	// millionths of the coins.
 	OverbookPPM uint32
+	// Admission bounds what clients can cost, and says when they must trust us; the zero value
+	// is admission.DefaultLimits. With TrustAfter 0 a client at its limits is refused.
+	Admission admission.Limits
 	// Wake is called when a payment waits for a client that is not connected. It
 	// must not block.
 	Wake func(client [33]byte)
@@ -181,6 +186,12 @@ func (o *Options) complete() error {
 	o.LSP = &own
 	setDefault(&own.ClientParts, defaultClientParts)
 	setDefault(&own.Parts, defaultParts)
+	if reflect.ValueOf(own.Admission).IsZero() {
+		own.Admission = admission.DefaultLimits()
+	}
+	if err := own.Admission.Validate(); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
 	if o.Channels.CLTVExpiryDelta > own.Offer.CLTVExpiryDelta {
 		return fmt.Errorf("node: channels.cltv_expiry_delta_blocks is %d, more than "+
 			"lsp.lsps2.lsp_cltv_expiry_delta_blocks (%d): payers would send too few blocks; "+

@@ -81,6 +81,7 @@ func cannedNode() *apitest.Node {
 				JitChannelScid: "16000000x7x1"},
 			Open:  api.OpenResponse{ChannelPoint: fundingTxid + ":0", FundingTxid: fundingTxid},
 			Close: api.CloseResponse{ClosingTxid: fundingTxid},
+			Gate:  cannedAdmission(),
 		},
 	}
 }
@@ -147,5 +148,22 @@ func cannedDeadOrder() api.Order {
 		Failure: &api.OrderFailure{
 			Code: "temporary_channel_failure", Reason: "the client did not come",
 		},
+	}
+}
+
+func cannedAdmission() api.Admission {
+	return api.Admission{
+		Policy: api.TrustAuto, ClientsTrustLSP: true, RecentUnpaid: 10, TrustFrom: 10,
+		TrustUntil: 5, WaitingOpenings: 1,
+		All: api.Account{
+			OpenOrders: 12, UnderWay: 2, Unpaid: 11, OpensToday: 345, AtRiskSat: 5_600_000,
+		},
+		Clients: []api.ClientAccount{
+			{Client: peerKey, Account: api.Account{Unpaid: 2, AtRiskSat: 1_000_000, OpensToday: 2},
+				MustTrust: "too many unpaid channels of yours"},
+			{Client: nodeKey, Account: api.Account{OpenOrders: 1, OpensToday: 50},
+				Refused: "too many channels of yours were opened within a day: try again later"},
+		},
+		Tokens: []api.TokenAccount{{Token: "shop\x1b[2J", Account: api.Account{Unpaid: 1}}},
 	}
 }

@@ -85,7 +85,7 @@ var commands = []string{
 	"invoices create --amount-msat 2000000000 --description tea", "invoices list",
 	"pay " + bolt11, "payments", "lsp menu",
 	"lsp quote --amount-msat 100000000 --feerate-sat-per-vb 10 --parts 3",
-	"lsp orders --state dead", "lsp order order-1",
+	"lsp orders --state dead", "lsp order order-1", "lsp admission", "lsp trust client",
 	"jit invoice --lsp " + peerKey + "@192.0.2.2:9735 --amount-msat 2000000000",
 	"stop --no-wait",
 }
@@ -126,7 +126,7 @@ func TestEmptyAnswersAsText(t *testing.T) {
 	*c.node = apitest.Node{}
 	var all strings.Builder
 	for _, line := range []string{"info", "wallet utxos", "peers", "channels", "invoices list",
-		"payments", "lsp menu", "lsp orders", "lsp order 7"} {
+		"payments", "lsp menu", "lsp orders", "lsp order 7", "lsp admission"} {
 		require.Equal(t, exitOK, c.run(t, strings.Fields(line)...), c.stderr.String())
 		all.WriteString("$ inlet " + line + "\n" + c.stdout.String() + "\n")
 	}
@@ -162,6 +162,7 @@ func TestGuardsReachTheNode(t *testing.T) {
 			LSP: "a", MaxFeeMsat: api.SomeMsat(4), Description: "d", ClientTrustsLSP: true,
 		}},
 		{"peers disconnect " + peerKey + "@h:1", api.DisconnectRequest{NodeID: peerKey}},
+		{"lsp trust lsp", api.TrustRequest{Policy: api.TrustLSP}},
 		{"lsp orders --client c --limit 5 --offset 6", api.OrdersRequest{
 			Client: "c", Limit: 5, Offset: 6,
 		}},
@@ -184,7 +185,7 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		"wallet send a 5 --all", "wallet send a 5 --amount-sat 5", "wallet send a 0",
 		"wallet send a -5", "wallet send a 5 --fee-rate-sat-per-vb x", "pay", "pay a b",
 		"pay a --max-fee 5", "pay a --amount-msat -1", "channels close", "channels open a",
-		"jit", "jit invoice", "lsp order", "invoices", "peers conect x", "info x",
+		"jit", "jit invoice", "lsp order", "lsp trust", "lsp trust auto lsp", "invoices", "peers conect x", "info x",
 		"run --lsp.lsps2.hold_seconds=long", "run --lsp.lsps2.hold_second=5",
 		"create --words-file x", "--nonsense", "conform", "conform lsps2", "conform lsps1 x",
 		"conform lsps2 abc@h:1", "conform lsps2 " + peerKey + "@h", "conform lsps2 " + peerKey,

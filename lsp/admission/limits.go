@@ -45,8 +45,8 @@ type Limits struct {
 // DefaultLimits are those of a node that was not told otherwise.
 func DefaultLimits() Limits {
 	return Limits{
-		Client:     Quota{Unpaid: 2, AtRisk: 20_000_000, OpensPerDay: 20},
-		All:        Quota{Unpaid: 50, AtRisk: 200_000_000, OpensPerDay: 1000},
+		Client:     Quota{Unpaid: 2, AtRisk: 20_000_000, OpensPerDay: 50},
+		All:        Quota{Unpaid: 50, AtRisk: 200_000_000, OpensPerDay: 5000},
 		Window:     24 * time.Hour,
 		TrustAfter: 10,
 	}

@@ -196,6 +196,8 @@ func TestClientMakesEveryCall(t *testing.T) {
 			func() error { _, err := c.Quote(ctx, api.QuoteRequest{AmountMsat: 1}); return err },
 			func() error { _, err := c.Orders(ctx, api.OrdersRequest{}); return err },
 			func() error { _, err := c.Order(ctx, api.OrderRequest{ID: "a"}); return err },
+			func() error { _, err := c.Admission(ctx); return err },
+			func() error { _, err := c.SetTrust(ctx, api.TrustRequest{Policy: "lsp"}); return err },
 			func() error { _, err := c.JITInvoice(ctx, api.JITRequest{LSP: "a"}); return err },
 			func() error { return c.Stop(ctx) },
 		}

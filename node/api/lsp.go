@@ -4,6 +4,8 @@ import "context"
 
 // LSP shows what the service sells and has sold.
 type LSP interface {
+	Gate
+
 	Menu(ctx context.Context) (*Menu, error)
 
 	// Quote explains what a channel for a payment costs, or says why there is no price.

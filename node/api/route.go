@@ -121,6 +121,8 @@ func (b Backend) lspRoutes() []Route {
 		route("lsp/quote", ScopeRead, service.Quote),
 		route("lsp/orders", ScopeLSP, service.Orders),
 		route("lsp/order", ScopeLSP, service.Order),
+		route("lsp/admission", ScopeLSP, plain(service.Admission)),
+		route("lsp/trust", ScopeAdmin, service.SetTrust),
 	}
 }
 

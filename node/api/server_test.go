@@ -72,7 +72,7 @@ func TestListsAreNeverNull(t *testing.T) {
 	for _, r := range api.Routes((&apitest.Node{}).Backend()) {
 		_, body := ask(server, r.Name, exampleRequest(r.Name))
 		for _, list := range []string{"uris", "peers", "channels", "protocols", "aliases",
-			"orders", "parts", "timeline", "utxos", "invoices", "payments"} {
+			"orders", "parts", "timeline", "utxos", "invoices", "payments", "clients", "tokens"} {
 			if strings.Contains(body, `"`+list+`":null`) {
 				t.Errorf("%s answers with null for the list %s: %s", r.Name, list, body)
 			}
@@ -92,6 +92,7 @@ func exampleRequest(name string) string {
 		"pay":              `{"bolt11":"lnbc1"}`,
 		"lsp/quote":        `{"amount_msat":"1"}`,
 		"lsp/order":        `{"id":"1"}`,
+		"lsp/trust":        `{"policy":"auto"}`,
 		"jit/invoice":      `{"lsp":"a@b:1"}`,
 	}[name]
 }
@@ -205,6 +206,8 @@ func TestRequestsThatContradictThemselves(t *testing.T) {
 		{"payments", `{"offset":-1}`},
 		{"jit/invoice", `{"lsp":"a","amount_msat":"0"}`},
 		{"lsp/orders", `{"state":"sold"}`},
+		{"lsp/trust", `{"policy":"both"}`},
+		{"lsp/trust", `{}`},
 	} {
 		status, body := ask(newServer(t, &apitest.Node{}), c.call, c.body)
 		if status != http.StatusBadRequest {
@@ -285,7 +288,8 @@ func TestServicesThatAreSwitchedOffSaySo(t *testing.T) {
 	backend.LSP, backend.JIT = nil, nil
 	server, err := api.NewServer(api.Options{Dir: t.TempDir(), Backend: backend})
 	require.NoError(t, err)
-	for _, name := range []string{"lsp/menu", "lsp/quote", "lsp/orders", "lsp/order", "jit/invoice"} {
+	for _, name := range []string{"lsp/menu", "lsp/quote", "lsp/orders", "lsp/order", "jit/invoice",
+		"lsp/admission", "lsp/trust"} {
 		status, body := ask(server, name, exampleRequest(name))
 		wantRefusal(t, status, body, 501, api.Error{Code: api.Unimplemented})
 	}

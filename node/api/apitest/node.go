@@ -40,6 +40,7 @@ type Sales struct {
 	JIT    api.JITInvoice
 	Open   api.OpenResponse
 	Close  api.CloseResponse
+	Gate   api.Admission
 }
 
 // Backend is n as all parts of a node.
@@ -191,4 +192,14 @@ func (n *Node) Order(ctx context.Context, r api.OrderRequest) (*api.Order, error
 // JITInvoice implements api.JIT.
 func (n *Node) JITInvoice(ctx context.Context, r api.JITRequest) (*api.JITInvoice, error) {
 	return give(ctx, n, r, n.Sales.JIT)
+}
+
+// Admission implements api.Gate.
+func (n *Node) Admission(ctx context.Context) (*api.Admission, error) {
+	return give(ctx, n, api.Empty{}, n.Sales.Gate)
+}
+
+// SetTrust implements api.Gate.
+func (n *Node) SetTrust(ctx context.Context, r api.TrustRequest) (*api.Admission, error) {
+	return give(ctx, n, r, n.Sales.Gate)
 }
