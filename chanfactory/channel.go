@@ -315,8 +315,10 @@ func (c *channel) freeCoins() {
 	}
 }
 
-// weighLoss looks whether the channel was ever used: if not, nothing is lost with it. What an
-// acceptor was given at the start would be.
+// weighLoss looks whether anything would be lost with the channel. An opener loses nothing with one
+// that was never used: afterwards only our caller knows what was paid for. An acceptor loses what
+// is its own in there; one that has failed every HTLC has nothing, and must not keep a channel for
+// ever that its LSP has given up.
 func (c *channel) weighLoss(reason string) funding.ChannelEvent {
 	ch, err := c.w.f.cfg.Channels.FetchChannel(c.machine.Facts.Point)
 	if err != nil {
@@ -324,9 +326,12 @@ func (c *channel) weighLoss(reason string) funding.ChannelEvent {
 		return nil
 	}
 	local, remote := ch.LocalCommitment, ch.RemoteCommitment
-	if local.CommitHeight != 0 || remote.CommitHeight != 0 ||
-		!ch.IsInitiator && local.LocalBalance != 0 {
-
+	lost := local.LocalBalance != 0 || remote.LocalBalance != 0 ||
+		len(local.Htlcs)+len(remote.Htlcs) > 0
+	if ch.IsInitiator {
+		lost = local.CommitHeight != 0 || remote.CommitHeight != 0
+	}
+	if lost {
 		c.log().Warn("peer failed a channel that was used; it is kept", "err", reason)
 		return nil
 	}

@@ -218,7 +218,7 @@ func (m *market) ready(ctx context.Context, n *member) bool {
 			return false
 		}
 	}
-	return true
+	return ctx.Err() == nil // else nothing was listed
 }
 
 // soon tries until it works.

@@ -120,8 +120,10 @@ func TestWithheldFundingDropped(t *testing.T) {
 	}
 	m.wantReceived(client, inv, 100_000_000)
 	m.paidOver(inv)
-	if n := len(m.channels(m.seller, client)); n != 1 {
-		t.Errorf("the LSP has %d channels with the client", n)
+	for _, sides := range [][2]*member{{m.seller, client}, {client, m.seller}} {
+		if n := len(m.channels(sides[0], sides[1])); n != 1 {
+			t.Errorf("%d channels, as one side sees it", n)
+		}
 	}
 	m.Mine(6)
 	m.event(client, node.ChannelConfirmed, m.order(inv).Point.String())
