@@ -87,8 +87,9 @@ var testArrows = map[string]map[string]string{
 		"node/nodetest/ldk": "sells to a real LDK client",
 		"chain/regtest":     "on a private chain",
 	},
-	"lsp/conform": {"lsp": "our own service is asked, and is changed to break the rules"},
-	"node/api":    {"node/api/apitest": "the server that tests talk to"},
+	"lsp/admission": {"lsp": "behind the service that asks it"},
+	"lsp/conform":   {"lsp": "our own service is asked, and is changed to break the rules"},
+	"node/api":      {"node/api/apitest": "the server that tests talk to"},
 	"node/world": {
 		"chanfactory/funding": "one of the two machines that it drives",
 		"lsp/jit":             "the other",
