@@ -224,11 +224,15 @@ func (a admin) CloseChannel(ctx context.Context, r api.CloseRequest) (*api.Close
 		return nil, invalid("a forced close has the fee that its commitment was signed with",
 			"leave the fee rate out; it is bumped by itself when it does not confirm in time")
 	}
+	var how []CloseOption
+	if r.BreakMinLifetime {
+		how = append(how, BreakMinLifetime)
+	}
 	var txid chainhash.Hash
 	if r.Force {
-		txid, err = a.n.ForceClose(*point)
+		txid, err = a.n.ForceClose(*point, how...)
 	} else {
-		txid, err = a.n.CloseChannel(ctx, *point, chainfee.SatPerVByte(r.FeeRateSatPerVb))
+		txid, err = a.n.CloseChannel(ctx, *point, chainfee.SatPerVByte(r.FeeRateSatPerVb), how...)
 	}
 	if err != nil {
 		return nil, explain(err)

@@ -149,11 +149,15 @@ func (n *Node) awaitBroadcast(ctx context.Context, events <-chan chanfactory.Eve
 
 // CloseChannel closes a channel by agreement with the peer and returns the closing
 // transaction when both have signed it. HTLCs in flight are waited for. The close
-// goes on when ctx ends.
+// goes on when ctx ends. A channel that we sold is closed only with BreakMinLifetime while
+// its client has a right to it (ErrMinLifetime, ErrPaymentUnderWay).
 func (n *Node) CloseChannel(ctx context.Context, point wire.OutPoint,
-	rate chainfee.SatPerVByte) (chainhash.Hash, error) {
+	rate chainfee.SatPerVByte, how ...CloseOption) (chainhash.Hash, error) {
 
 	if err := n.running(); err != nil {
+		return chainhash.Hash{}, err
+	}
+	if err := n.mayClose(point, how); err != nil {
 		return chainhash.Hash{}, err
 	}
 	feeRate, err := n.feeRate(rate, n.opts.Onchain.CloseConfTarget)
@@ -183,9 +187,12 @@ func (n *Node) CloseChannel(ctx context.Context, point wire.OutPoint,
 }
 
 // ForceClose publishes our commitment transaction. What is ours comes back after
-// the peer's delay.
-func (n *Node) ForceClose(point wire.OutPoint) (chainhash.Hash, error) {
+// the peer's delay. A channel that we sold is closed as in CloseChannel.
+func (n *Node) ForceClose(point wire.OutPoint, how ...CloseOption) (chainhash.Hash, error) {
 	if err := n.running(); err != nil {
+		return chainhash.Hash{}, err
+	}
+	if err := n.mayClose(point, how); err != nil {
 		return chainhash.Hash{}, err
 	}
 	return n.forceClose(point)

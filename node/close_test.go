@@ -30,7 +30,7 @@ func TestCloseByAgreement(t *testing.T) {
 		}
 		ctx, cancel := m.Context()
 		defer cancel()
-		txid, err := closer.CloseChannel(ctx, *point, 0)
+		txid, err := closer.CloseChannel(ctx, *point, 0, node.BreakMinLifetime)
 		must(t, err)
 		m.wantOutput(txid, want.ToSatoshis())
 		m.Mine(6)
@@ -81,7 +81,7 @@ func TestForceClose(t *testing.T) {
 	}
 	ch := m.channels(m.seller, client)[0]
 	before := m.confirmed(m.seller)
-	txid, err := m.seller.ForceClose(*point)
+	txid, err := m.seller.ForceClose(*point, node.BreakMinLifetime)
 	must(t, err)
 	m.wantOutput(txid, want.ToSatoshis())
 	m.Mine(6)

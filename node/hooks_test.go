@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/wire"
@@ -143,4 +144,9 @@ func (n *Node) MayBeOut(order string) ([]wire.OutPoint, error) {
 		}
 	}
 	return points, err
+}
+
+// CloseUnpaid closes what nobody has paid for, as if it were later.
+func (n *Node) CloseUnpaid(later time.Duration) {
+	n.closeUnpaid(context.Background(), n.clock.Now().Add(later))
 }

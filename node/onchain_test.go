@@ -29,7 +29,7 @@ func TestSkimmedOnChain(t *testing.T) {
 	for _, n := range []*member{client, m.seller} {
 		m.event(n, node.ChannelConfirmed, point.String())
 	}
-	_, err := m.seller.ForceClose(*point)
+	_, err := m.seller.ForceClose(*point, node.BreakMinLifetime)
 	must(t, err)
 	m.Mine(6) // lnd counts a close as final only then
 	m.event(m.seller, node.ChannelClosed, point.String())

@@ -139,6 +139,10 @@ type LSPOptions struct {
 	// Admission bounds what clients can cost, and says when they must trust us; the zero value
 	// is admission.DefaultLimits. With TrustAfter 0 a client at its limits is refused.
 	Admission admission.Limits
+	// CloseUnpaidAfter closes a channel that nobody has paid for so long after its offer has run
+	// out: by agreement, or by force when the client has not been there for as long again. 0 is
+	// never, and the least is an hour.
+	CloseUnpaidAfter time.Duration
 	// Wake is called when a payment waits for a client that is not connected. It
 	// must not block.
 	Wake func(client [33]byte)
@@ -191,6 +195,11 @@ func (o *Options) complete() error {
 	}
 	if err := own.Admission.Validate(); err != nil {
 		return fmt.Errorf("node: %w", err)
+	}
+	if own.CloseUnpaidAfter != 0 && own.CloseUnpaidAfter < minCloseUnpaidAfter {
+		return fmt.Errorf("node: lsp.lsps2.close_unpaid_after_seconds is %d: at least %d, for a "+
+			"payment may still be held, or 0 for never", int(own.CloseUnpaidAfter.Seconds()),
+			int(minCloseUnpaidAfter.Seconds()))
 	}
 	if o.Channels.CLTVExpiryDelta > own.Offer.CLTVExpiryDelta {
 		return fmt.Errorf("node: channels.cltv_expiry_delta_blocks is %d, more than "+

@@ -135,6 +135,8 @@ func (a *app) closeCommand() *cobra.Command {
 		Short: "Close a channel",
 		Long: "Close a channel, named by its channel point or short channel id, together with the " +
 			"peer,\nor with --force alone: that costs more, and our coins come back after days.\n" +
+			"A channel that a client has paid for stays for the min_lifetime of its offer;\n" +
+			"--break-min-lifetime closes it all the same, and breaks that promise.\n" +
 			"In a terminal it asks first, unless --yes is given.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,6 +144,8 @@ func (a *app) closeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&r.Force, "force", false, "publish our commitment transaction")
+	cmd.Flags().BoolVar(&r.BreakMinLifetime, "break-min-lifetime", false,
+		"close what a client has paid for to stay open")
 	addFeeRate(cmd, &r.FeeRateSatPerVb)
 	return a.addYes(cmd)
 }
@@ -150,6 +154,9 @@ func (a *app) closeChannel(ctx context.Context, name string, r api.CloseRequest)
 	how := "together with the peer"
 	if r.Force {
 		how = "by force"
+	}
+	if r.BreakMinLifetime {
+		how += ", although its client may have paid for it to stay open"
 	}
 	if err := a.confirm("Close channel %s %s?", name, how); err != nil {
 		return err

@@ -153,6 +153,9 @@ func TestGuardsReachTheNode(t *testing.T) {
 		{"channels close a:1 --force --fee-rate-sat-per-vb 3", api.CloseRequest{
 			ChannelPoint: "a:1", Force: true, FeeRateSatPerVb: 3,
 		}},
+		{"channels close a:1 --break-min-lifetime", api.CloseRequest{
+			ChannelPoint: "a:1", BreakMinLifetime: true,
+		}},
 		{"channels close 16000000x8x1", api.CloseRequest{ChannelPoint: fundingTxid + ":1"}},
 		{"channels open a 9 --push-msat 5 --private --zero-conf", api.OpenRequest{
 			Peer: "a", CapacitySat: 9, PushMsat: 5, Private: true, ZeroConf: true,

@@ -99,6 +99,10 @@ type CloseRequest struct {
 	// Force publishes our commitment transaction instead of asking the peer.
 	Force bool `json:"force,omitempty"`
 
+	// BreakMinLifetime closes a channel that a client has paid for, or is paying for, before it has
+	// stayed as long as the offer promised.
+	BreakMinLifetime bool `json:"break_min_lifetime,omitempty"`
+
 	// FeeRateSatPerVb is the closing transaction's fee rate; 0 estimates it. A forced close has
 	// its fee fixed already, so there it sets what the sweep of our output pays.
 	FeeRateSatPerVb uint64 `json:"fee_rate_sat_per_vb,omitempty"`

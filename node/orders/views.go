@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/btcsuite/btcd/wire"
+
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
@@ -107,6 +109,18 @@ func (d *Desk) Expects(client [33]byte) bool {
 	d.views.mu.RLock()
 	defer d.views.mu.RUnlock()
 	return d.views.open[client] > 0
+}
+
+// OfChannel is the order whose channel this is.
+func (d *Desk) OfChannel(point wire.OutPoint) (Record, bool) {
+	d.views.mu.RLock()
+	defer d.views.mu.RUnlock()
+	for _, r := range d.views.records {
+		if r.Point != nil && *r.Point == point {
+			return r, true
+		}
+	}
+	return Record{}, false
 }
 
 // OrderOf is the id of the order whose channel this is, or "".
