@@ -206,3 +206,65 @@ func TestParallelBuysAndCoins(t *testing.T) {
 		t.Errorf("%v", codes)
 	}
 }
+
+// TestOverbooking promises the coins twice, but no channel that they don't fund at all.
+func TestOverbooking(t *testing.T) {
+	can := Unlimited()
+	can.Coins = 50_000
+	s, _ := newService(t, func(c *ServiceConfig) {
+		c.Liquidity = func([33]byte) Liquidity { return can }
+		c.Channels.OverbookPPM = 1_000_000
+		c.Offer.MaxPaymentSize = 60_000_000
+	})
+	offered := item(t, s, t0, bob)
+	for i, v := range []struct {
+		size string
+		code int
+	}{
+		{`"60000000"`, CodePaymentSizeTooLarge}, // 58,800 sat of 50,000
+		{`"50000000"`, 0}, {`"50000000"`, 0},    // 98,000 sat of 100,000
+		{`"1000000"`, CodePaymentSizeTooLarge},
+	} {
+		if g := buy(t, s, t0, bob, offered, v.size); g.code() != v.code {
+			t.Errorf("order %d: %+v", i, g)
+		}
+	}
+}
+
+// TestRoomIsTakenMeanwhile: another client buys while the node thinks about this one. The
+// last coins and the last place are sold once.
+func TestRoomIsTakenMeanwhile(t *testing.T) {
+	for what, code := range map[string]int{
+		"coins": CodePaymentSizeTooLarge, "place": CodeClientRejected, "token": CodeClientRejected,
+	} {
+		can, meanwhile := Unlimited(), func() {}
+		token := shopToken()
+		s, book := newService(t, func(c *ServiceConfig) {
+			c.Liquidity = func([33]byte) Liquidity { return can }
+			c.Admit = func(time.Time, Ask) Verdict {
+				act := meanwhile
+				meanwhile = func() {}
+				act()
+				return Verdict{}
+			}
+			switch what {
+			case "coins":
+				can.Coins = 30_000
+			case "place":
+				c.Limits.Open = 1
+			case "token":
+				token.MaxOpen = 1
+			}
+			c.Tokens = []Token{token}
+		})
+		offered, evesOffer := itemFor(t, s, t0, bob, asShop), itemFor(t, s, t0, eve, asShop)
+		meanwhile = func() {
+			if g := buy(t, s, t0, eve, evesOffer, `"1000000"`); g.code() != 0 {
+				t.Errorf("%s: %+v", what, g)
+			}
+		}
+		if g := buy(t, s, t0, bob, offered, `"1000000"`); g.code() != code || book.len() != 1 {
+			t.Errorf("%s: %+v, %d sold", what, g, book.len())
+		}
+	}
+}

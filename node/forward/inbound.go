@@ -1,7 +1,7 @@
 package forward
 
 import (
-	"github.com/lightningnetwork/lnd/lnwallet"
+	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
@@ -19,15 +19,14 @@ func (l *Links) Inbound(except [33]byte) lnwire.MilliSatoshi {
 	l.mu.RUnlock()
 	var sum lnwire.MilliSatoshi
 	for _, one := range live {
-		sum += inboundOf(one.lc)
+		sum += inboundOf(one.lc.State(), one.lc.StateSnapshot())
 	}
 	return sum
 }
 
 // inboundOf is what the peer of a channel can send us at once: its balance without its
 // reserve and, if it pays for the commitment, the fee that must be left for it.
-func inboundOf(lc *lnwallet.LightningChannel) lnwire.MilliSatoshi {
-	ch, now := lc.State(), lc.StateSnapshot()
+func inboundOf(ch *channeldb.OpenChannel, now *channeldb.ChannelSnapshot) lnwire.MilliSatoshi {
 	theirs := ch.RemoteChanCfg.ChannelStateBounds
 	kept := lnwire.NewMSatFromSatoshis(theirs.ChanReserve)
 	if !ch.IsInitiator {
