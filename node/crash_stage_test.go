@@ -84,14 +84,14 @@ func (st *stage) setLine(t tap) {
 	st.line.Store(&t)
 }
 
-// wireLog puts each message into the logs of the nodes.
-var wireLog = os.Getenv("INLET_TEST_WIRE") != ""
+// showMessages puts each message into the logs of the nodes.
+var showMessages = os.Getenv("INLET_TEST_WIRE") != ""
 
 // hold puts a node on a lifeline, and its messages in sight.
 func (st *stage) hold(o *node.Options, name string, l *lifeline) {
 	seams := l.seams()
 	seams.Line = func(peer [33]byte, sent bool, m lnwire.Message) {
-		if wireLog {
+		if showMessages {
 			o.Log.Debug("wire", "sent", sent, "message", messageName(m), "peer", fmt.Sprintf("%x", peer[:4]))
 		}
 		l.says(sent, m)
