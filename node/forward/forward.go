@@ -124,7 +124,10 @@ func New(cfg Config, height uint32) (*Engine, error) {
 	if e.updates, err = newUpdates(cfg); err != nil {
 		return nil, err
 	}
-	replayLog := htlcswitch.NewDecayedLog(cfg.Backend, cfg.Notifier)
+	replayLog, err := newReplayLog(cfg)
+	if err != nil {
+		return nil, err
+	}
 	e.onions = hop.NewOnionProcessor(sphinx.NewRouter(cfg.NodeKey, replayLog))
 	if e.swtch, err = e.newSwitch(height); err != nil {
 		return nil, fmt.Errorf("forward: compose switch: %w", err)
