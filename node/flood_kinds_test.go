@@ -6,10 +6,15 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	mrand "math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -18,6 +23,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/node"
 )
 
 // flood is many strangers that do one thing each, again and again.
@@ -101,9 +107,9 @@ func (f *flood) with(ctx context.Context, as *btcec.PrivateKey, init bool,
 
 	dial := knock
 	if init {
-		dial = greet
+		dial = greetAs
 	}
-	s, err := dial(as, f.key, f.addr)
+	s, err := dial(ecdh(as), f.key, f.addr)
 	if err != nil {
 		return err
 	}
@@ -258,4 +264,60 @@ func encoded(m lnwire.Message) []byte {
 		panic(err)
 	}
 	return buf.Bytes()
+}
+
+// strangersPlan is what the process of the strangers is told.
+type strangersPlan struct {
+	LSP, Addr  string
+	IDs        int
+	Calm, Pace time.Duration
+}
+
+// strangersEnv has the plan.
+const strangersEnv = "INLET_TEST_STRANGERS"
+
+// startStrangers runs the strangers in a process of their own, that gives way to all others:
+// in life they are on other machines. stop ends it and returns what it did.
+func startStrangers(t testing.TB, plan strangersPlan) (stop func() string) {
+	t.Helper()
+	raw, err := json.Marshal(plan)
+	must(t, err)
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestStrangers$", "-test.v")
+	cmd.Env = append(os.Environ(), strangersEnv+"="+string(raw))
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	must(t, cmd.Start())
+	must(t, syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 10))
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return func() string {
+		must(t, in.Close())
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the strangers ended with %v", err)
+		}
+		return out.String()
+	}
+}
+
+// TestStrangers is the process of the strangers; alone it does nothing.
+func TestStrangers(t *testing.T) {
+	var plan strangersPlan
+	if json.Unmarshal([]byte(os.Getenv(strangersEnv)), &plan) != nil {
+		t.Skip("only TestFlood runs it")
+	}
+	key, err := node.ParseNodeID(plan.LSP)
+	must(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	f := &flood{key: key, addr: plan.Addr, calm: plan.Calm, pace: plan.Pace}
+	f.start(ctx, plan.IDs)
+	_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed
+	end()
+	f.wg.Wait()
+	for i, k := range floodKinds {
+		t.Logf("%-32s %6d connections, %7d messages", k.name, f.rounds[i].Load(), f.counts[i].Load())
+	}
+	t.Logf("%d connections were refused; %d orders were sold to strangers", f.refused.Load(),
+		f.bought.Load())
 }

@@ -52,23 +52,20 @@ func TestFlood(t *testing.T) {
 
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	f := &flood{key: w.lsp.key(), addr: w.lsp.addr, calm: plan.calm, pace: plan.pace}
 	watch := w.lsp.watch(ctx)
-	f.start(ctx, plan.ids)
+	worked := w.lsp.cpu()
+	stop := startStrangers(t, strangersPlan{
+		LSP: w.lsp.id, Addr: w.lsp.addr, IDs: plan.ids, Calm: plan.calm, Pace: plan.pace,
+	})
 	during := w.payFor(plan.lasts, 6)
+	t.Logf("%s", stop())
+	worked = w.lsp.cpu() - worked
 	end()
 	seen := <-watch
-	f.wg.Wait()
 	after := w.payFor(0, 6)
-
-	for i, k := range floodKinds {
-		t.Logf("%-32s %6d connections, %7d messages", k.name, f.rounds[i].Load(), f.counts[i].Load())
-	}
-	t.Logf("%d connections were refused; %d orders were sold to strangers", f.refused.Load(),
-		f.bought.Load())
 	t.Logf("honest JIT payments: before %v; during %v; after %v", before, during, after)
 	t.Logf("to buy took %v, after %v tries", w.buys, w.tries)
-	t.Logf("the LSP used %v of processor time", w.lsp.cpu().Round(time.Second))
+	t.Logf("the LSP used %v of processor time in the flood", worked.Round(time.Second))
 	t.Logf("RSS %d kB before, %d kB at most, %d kB after; log %d bytes in the worst minute, %d in all",
 		calm, seen.maxRSS, w.lsp.status("VmRSS"), seen.worstLog, w.lsp.logBytes())
 	if grown := seen.maxRSS - calm; grown > maxFloodRSS {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -21,6 +22,9 @@ func (n *Node) AliasesOf(point wire.OutPoint) ([]lnwire.ShortChannelID, error) {
 	}
 	return n.aliases.GetAliases(ch.ShortChannelID), nil
 }
+
+// Identity is the key of the node id.
+func (n *Node) Identity() keychain.SingleKeyECDH { return n.wallet.NodeKey() }
 
 // PaymentParts lists the attempts of a payment.
 func (n *Node) PaymentParts(hash lntypes.Hash) ([]pay.Part, error) {

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -22,7 +20,6 @@ import (
 // what the test makes of it.
 type stranger struct {
 	*brontide.Conn
-	key *btcec.PrivateKey
 }
 
 func newKey() *btcec.PrivateKey {
@@ -37,12 +34,12 @@ func newKey() *btcec.PrivateKey {
 const dialTimeout = 30 * time.Second
 
 // knock makes a connection as the node of that key; nothing is said yet.
-func knock(as *btcec.PrivateKey, to *btcec.PublicKey, addr string) (*stranger, error) {
+func knock(as keychain.SingleKeyECDH, to *btcec.PublicKey, addr string) (*stranger, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := brontide.Dial(&keychain.PrivKeyECDH{PrivKey: as},
+	conn, err := brontide.Dial(as,
 		&lnwire.NetAddress{IdentityKey: to, Address: tcp}, dialTimeout,
 		func(network, address string, timeout time.Duration) (net.Conn, error) {
 			return net.DialTimeout(network, address, timeout)
@@ -50,11 +47,17 @@ func knock(as *btcec.PrivateKey, to *btcec.PublicKey, addr string) (*stranger, e
 	if err != nil {
 		return nil, err
 	}
-	return &stranger{conn, as}, nil
+	return &stranger{conn}, nil
 }
 
 // greet makes a connection and exchanges init.
 func greet(as *btcec.PrivateKey, to *btcec.PublicKey, addr string) (*stranger, error) {
+	return greetAs(ecdh(as), to, addr)
+}
+
+func ecdh(key *btcec.PrivateKey) keychain.SingleKeyECDH { return &keychain.PrivKeyECDH{PrivKey: key} }
+
+func greetAs(as keychain.SingleKeyECDH, to *btcec.PublicKey, addr string) (*stranger, error) {
 	s, err := knock(as, to, addr)
 	if err != nil {
 		return nil, err
@@ -159,22 +162,6 @@ func (s *stranger) drain() {
 	for {
 		if _, err := s.ReadNextMessage(); err != nil {
 			return
-		}
-	}
-}
-
-// gone reports whether the other end hangs up, after whatever it still says.
-func (s *stranger) gone(t testing.TB) {
-	t.Helper()
-	must(t, s.SetReadDeadline(time.Now().Add(dialTimeout)))
-	for {
-		_, err := s.ReadNextMessage()
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-			return
-		default:
-			t.Fatalf("the node does not hang up: %v", err)
 		}
 	}
 }
