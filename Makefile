@@ -107,8 +107,10 @@ house:
 histories:
 	INLET_HISTORY_STEPS=1000000 $(GO) test -count=1 -v -timeout 60m -run Histories ./lsp/jit ./node/world
 
-race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/store ./peer/...
+race: build
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(TESTFLAGS) ./lsp/... ./node/logs ./node/orders \
+		./node/store ./peer/...
+	$(PROGRAMS) CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) -run TestReconnectStorm ./node
 
 # How long each target is fuzzed.
 FUZZTIME ?= 60s
