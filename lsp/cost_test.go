@@ -70,3 +70,42 @@ func TestCost(t *testing.T) {
 		})
 	}
 }
+
+// TestShape has messages refused before anything is made of them, and those at the
+// limits read.
+func TestShape(t *testing.T) {
+	object := func(names int) string {
+		var b strings.Builder
+		for i := range names {
+			fmt.Fprintf(&b, `"%d":0,`, i)
+		}
+		return `{` + strings.TrimSuffix(b.String(), ",") + `}`
+	}
+	for text, ok := range map[string]bool{
+		`{}`: true, ` {"a":[]} `: true, `{"a\"":1,"a":2}`: true, `{"a\"{[":"]}\\"}`: true,
+		`{"a\"b":1,"a\u0022b":2}`: false, `{"a":{"b":1},"b":{"b":1}}`: true, `{"a":1,"\u0061":2}`: false,
+		`{"a":["b","b"],"b":0}`: true,
+
+		`{"a":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `}`: true,
+		`{"a":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`:     false,
+		`{"a":[` + strings.Repeat("0,", maxValues-2) + `0]}`:                              true,
+		`{"a":[` + strings.Repeat("0,", maxValues-1) + `0]}`:                              false,
+		object(maxNames):                               true,
+		object(maxNames + 1):                           false,
+		`{"` + strings.Repeat("x", maxName) + `":0}`:   true,
+		`{"` + strings.Repeat("x", maxName+1) + `":0}`: false,
+	} {
+		if _, err := parseObject([]byte(text)); (err == nil) != ok {
+			t.Errorf("%.60q: %v", text, err)
+		}
+	}
+}
+
+// TestUnaskedCostsNothing has a client that asked nothing not even look at a message.
+func TestUnaskedCostsNothing(t *testing.T) {
+	c, _ := newClient(nil)
+	raw := costly()["one string"]
+	if n := cost(func() { c.Deliver(bob, raw) }); n > 4096 {
+		t.Errorf("%d bytes cost %d", len(raw), n)
+	}
+}
