@@ -23,6 +23,7 @@ type floodPlan struct {
 	lasts     time.Duration
 	calm      time.Duration // how long a stranger that was thrown out waits
 	pace      time.Duration // how long one waits between two messages
+	rest      time.Duration // between two honest payments: each leaves a channel in memory
 	newcomers int           // clients that come for the first time during the flood
 }
 
@@ -44,7 +45,7 @@ func TestFlood(t *testing.T) {
 		calm: time.Second, pace: 20 * time.Millisecond}
 	if os.Getenv("INLET_FLOOD") == "full" {
 		plan = floodPlan{ids: 1000, lasts: 3 * time.Minute, newcomers: 10,
-			calm: 5 * time.Second, pace: 50 * time.Millisecond}
+			calm: 5 * time.Second, pace: 50 * time.Millisecond, rest: 2 * time.Second}
 	}
 	w := newFloodWorld(t, plan)
 	before := w.payFor(0, 6)
@@ -89,13 +90,14 @@ type floodWorld struct {
 	payer   *nodetest.Node
 	clients []*nodetest.Node
 	waiting []*nodetest.Node // newcomers that did not come yet
-	tries   []int            // that each purchase needed
-	buys    times            // how long each took
+	plan    floodPlan
+	tries   []int // that each purchase needed
+	buys    times // how long each took
 }
 
 func newFloodWorld(t testing.TB, plan floodPlan) *floodWorld {
 	t.Helper()
-	w := &floodWorld{Net: nodetest.New(t), t: t}
+	w := &floodWorld{Net: nodetest.New(t), t: t, plan: plan}
 	w.lsp = startLSP(t, w.Net)
 	w.payer = w.Node("payer", nil)
 	w.lsp.fund(w.Net, 500_000, 100)
@@ -144,6 +146,9 @@ func (w *floodWorld) payFor(lasts time.Duration, least int) (took times) {
 			w.clients = append(w.clients, client)
 		}
 		took = append(took, w.sell(client))
+		if lasts > 0 {
+			w.pause(w.t.Context(), w.plan.rest)
+		}
 		if i%8 == 7 {
 			w.Mine(1)
 		}

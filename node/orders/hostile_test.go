@@ -80,8 +80,8 @@ func (w *world) wantHeldFor(d time.Duration) {
 	synctest.Wait()
 }
 
-// offer offers any HTLC.
-func (w *world) offer(p htlcswitch.InterceptedPacket) bool {
+// offerAny offers any HTLC.
+func (w *world) offerAny(p htlcswitch.InterceptedPacket) bool {
 	w.t.Helper()
 	w.incoming[p.IncomingCircuit] = true
 	return w.desk.Offer(p)
@@ -116,7 +116,7 @@ func TestProbesOpenNoChannel(t *testing.T) {
 				w.desk.ClientOnline(client, 3)
 				p := good
 				c.change(&p)
-				if !w.offer(p) {
+				if !w.offerAny(p) {
 					t.Fatal("it passes as nobody's")
 				}
 				w.wantHeldFor(91 * time.Second)
@@ -144,7 +144,7 @@ func TestPartsThatNeverComplete(t *testing.T) {
 				IncomingAmount: 1, OutgoingAmount: 1, IncomingExpiry: 1100, OutgoingExpiry: 900,
 			}
 			p.IncomingCircuit.ChanID = lnwire.NewShortChanIDFromInt(1 + id%20)
-			w.offer(p)
+			w.offerAny(p)
 		}
 		synctest.Wait()
 		r, err := w.desk.Get("o1")
