@@ -9,6 +9,7 @@
 # make histories random histories of the order and funding machines, a million steps
 # make race    the packages with the most goroutines under the race detector
 # make bench   all benchmarks
+# make oracle  asks LDK again for the opening fees that the tests compare with; needs Node
 # make clean   removes what was built and fetched
 #
 # A fresh Linux machine needs Go, make, a C compiler and apt; the rest is fetched into .cache.
@@ -42,7 +43,7 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood lnd conformance histories
+	fuzz flood lnd conformance oracle
 
 all: build
 
@@ -128,6 +129,14 @@ flood: build
 
 bench:
 	$(PROGRAMS) $(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+# LDK as WebAssembly, from npm, pinned with its hash.
+ORACLE := $(CACHE)/oracle
+
+oracle:
+	mkdir -p $(ORACLE) && cp itest/oracle/package.json itest/oracle/package-lock.json $(ORACLE)
+	cd $(ORACLE) && npm ci --ignore-scripts --no-audit --no-fund
+	cd $(ORACLE) && node $(CURDIR)/itest/oracle/opening_fee.mjs $(CURDIR)/lsp/jit/testdata
 
 clean:
 	rm -rf bin $(CACHE)
