@@ -19,6 +19,7 @@ import (
 type settings struct {
 	Dir, Log     string
 	LSP, LSPAddr string
+	Token        *string // for the LSP's menu
 	RPCHost      string
 	RPCPort      uint16
 	RPCUser      string
@@ -126,7 +127,7 @@ func build(s settings) (*ldk.Node, error) {
 	level := ldk.LogLevelTrace
 	b.SetFilesystemLogger(&s.Log, &level)
 	if s.LSP != "" {
-		b.SetLiquiditySourceLsps2(s.LSP, s.LSPAddr, nil)
+		b.SetLiquiditySourceLsps2(s.LSP, s.LSPAddr, s.Token)
 	}
 	if err := b.SetListeningAddresses([]ldk.SocketAddress{s.Listen}); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", s.Listen, err)

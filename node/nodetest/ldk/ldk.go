@@ -55,6 +55,7 @@ const (
 type Settings struct {
 	Dir          string // its own; made when missing
 	LSP, LSPAddr string // node id and host:port
+	Token        string // for the LSP's menu; empty: none
 	RPCHost      string // host:port of the bitcoind
 	RPCUser      string
 	RPCPassword  string
@@ -105,8 +106,12 @@ func Start(t testing.TB, s Settings) *Client {
 		TB: t, Dir: s.Dir, program: Program(t), name: filepath.Base(s.Dir),
 		trace: s.Dir + ".trace",
 	}
+	var token *string
+	if s.Token != "" {
+		token = &s.Token
+	}
 	raw, err := json.Marshal(map[string]any{
-		"Dir": s.Dir, "Log": c.trace, "LSP": s.LSP, "LSPAddr": s.LSPAddr,
+		"Dir": s.Dir, "Log": c.trace, "LSP": s.LSP, "LSPAddr": s.LSPAddr, "Token": token,
 		"RPCHost": host, "RPCPort": json.Number(port), "RPCUser": s.RPCUser,
 		"RPCPassword": s.RPCPassword, "Listen": freeAddr(t), "Anchors": s.Anchors,
 	})
