@@ -117,7 +117,7 @@ func (b *bench) start() {
 		Params: &chaincfg.RegressionNetParams, Backend: b.backend, Channels: channels,
 		Aliases: aliases, Notifier: blockAt{}, Signer: nodeSigner{},
 		NodeKey: &keychain.PrivKeyECDH{PrivKey: testKey}, Wallet: &lnwallet.LightningWallet{},
-		Policy: Policy{Delta: 80}, Routes: routeTable{}, Offers: b.desk,
+		Policy: Policy{Delta: 80}, Routes: routeTable{jitScid: {}}, Offers: b.desk,
 		Clock: clock.NewDefaultClock(), Log: slog.New(slog.DiscardHandler),
 	}, testHeight)
 	if err == nil {
@@ -286,6 +286,27 @@ func TestUpdateForUnknownChannel(t *testing.T) {
 	sig, err := m.Signature.ToSignature()
 	if err != nil || !sig.Verify(chainhash.DoubleHashB(data), testKey.PubKey()) {
 		t.Errorf("its signature is not ours: %v", err)
+	}
+}
+
+// jitScid is that of an order whose client was told a delta of jitDelta blocks.
+var jitScid = scid(98)
+
+const jitDelta = 144
+
+// TestUpdateOfJIT: a payer that has got a delta or a fee wrong for a jit_channel_scid
+// is told what its hint says, not what the channel's policy would be. lnd takes the
+// channel_update for its one more attempt.
+func TestUpdateOfJIT(t *testing.T) {
+	b := newBench(t)
+	b.updates.policy = Policy{Delta: 80, BaseFee: 1000, PPM: 100}
+	m, err := b.UpdateFor(jitScid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.ShortChannelID != jitScid || m.TimeLockDelta != jitDelta || m.BaseFee != 0 || m.FeeRate != 0 {
+		t.Errorf("the channel_update of %v has a delta of %d and a fee of %d + %d ppm",
+			m.ShortChannelID, m.TimeLockDelta, m.BaseFee, m.FeeRate)
 	}
 }
 

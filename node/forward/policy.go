@@ -85,17 +85,22 @@ type channelFacts struct {
 	peer             *btcec.PublicKey // nil: direction unknown, taken as node one
 	minHTLC, maxHTLC lnwire.MilliSatoshi
 	private          bool
+	policy           *Policy // nil: ours for every channel
 }
 
 // ours makes our signed channel_update.
 func (u *updates) ours(f channelFacts) (*lnwire.ChannelUpdate1, error) {
+	policy := u.policy
+	if f.policy != nil {
+		policy = *f.policy
+	}
 	m := &lnwire.ChannelUpdate1{
 		ChainHash: u.chain, ShortChannelID: f.scid,
 		Timestamp:       uint32(u.clock.Now().Unix()),
 		MessageFlags:    lnwire.ChanUpdateRequiredMaxHtlc,
-		TimeLockDelta:   u.policy.Delta,
+		TimeLockDelta:   policy.Delta,
 		HtlcMinimumMsat: max(f.minHTLC, 1), HtlcMaximumMsat: f.maxHTLC,
-		BaseFee: uint32(u.policy.BaseFee), FeeRate: u.policy.PPM,
+		BaseFee: uint32(policy.BaseFee), FeeRate: policy.PPM,
 	}
 	if f.private {
 		m.MessageFlags |= updateDontForward

@@ -13,6 +13,9 @@ type Routes interface {
 	// is claimed, only is the one channel its parts may take; afterwards, and
 	// where the order has no channel, it is zero.
 	Route(scid lnwire.ShortChannelID) (only lnwire.ChannelID, isJIT bool)
+
+	// Delta is the lsp_cltv_expiry_delta that the client was told for the scid.
+	Delta(scid lnwire.ShortChannelID) (blocks uint16, isJIT bool)
 }
 
 // strictLink is a link of lnd's with three rules more.

@@ -35,6 +35,11 @@ func (r routeTable) Route(s lnwire.ShortChannelID) (lnwire.ChannelID, bool) {
 	return only, ok
 }
 
+func (r routeTable) Delta(s lnwire.ShortChannelID) (uint16, bool) {
+	_, ok := r[s]
+	return jitDelta, ok
+}
+
 func TestStrictLink(t *testing.T) {
 	ours, other := lnwire.ChannelID{1}, lnwire.ChannelID{2}
 	unpaid, paid, plain := scid(1), scid(2), scid(3)

@@ -12,6 +12,8 @@ import (
 type route struct {
 	id   string
 	only lnwire.ChannelID // the channel that unpaid parts must take
+
+	delta uint16 // lsp_cltv_expiry_delta
 }
 
 // routes is the part of the orders that other goroutines read: which scid and
@@ -47,7 +49,7 @@ func (r *routes) set(o jit.Order) {
 		r.byPart = map[jit.CircuitKey]string{}
 		r.parts = map[string][]jit.CircuitKey{}
 	}
-	r.byScid[o.Terms.SCID] = route{id: o.ID, only: onlyChannel(o)}
+	r.byScid[o.Terms.SCID] = route{o.ID, onlyChannel(o), o.Terms.CLTVExpiryDelta}
 	for _, key := range r.parts[o.ID] {
 		delete(r.byPart, key)
 	}
@@ -93,4 +95,10 @@ func partKeys(o jit.Order) []jit.CircuitKey {
 func (d *Desk) Route(scid lnwire.ShortChannelID) (only lnwire.ChannelID, isJIT bool) {
 	r, ok := d.routes.get(scid)
 	return r.only, ok
+}
+
+// Delta implements forward.Routes.
+func (d *Desk) Delta(scid lnwire.ShortChannelID) (blocks uint16, isJIT bool) {
+	r, ok := d.routes.get(scid)
+	return r.delta, ok
 }
