@@ -90,7 +90,7 @@ func (l *Links) linkConfig(one *oneLink, ch *channeldb.OpenChannel,
 		ExtractErrorEncrypter: takeOwnFailures(e.onions.ExtractErrorEncrypter),
 		FetchLastChannelUpdate: func(scid lnwire.ShortChannelID) (
 			*lnwire.ChannelUpdate1, error) {
-			return e.updates.ours(factsOf(ch, scid))
+			return e.failureUpdate(factsOf(ch, scid))
 		},
 		Registry: l.cfg.Registry, BestHeight: e.swtch.BestHeight,
 		Circuits: e.swtch.CircuitModifier(),

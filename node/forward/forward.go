@@ -309,18 +309,22 @@ func (e *Engine) Live(scid lnwire.ShortChannelID) bool {
 
 // UpdateFor makes our channel_update for a failure that names the scid. It fails
 // only if signing does: an HTLC whose failure can't be made would stay held.
+func (e *Engine) UpdateFor(scid lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error) {
+	return e.failureUpdate(channelFacts{
+		scid: scid, minHTLC: 1, maxHTLC: lnwire.NewMSatFromSatoshis(maxChannelSize),
+	})
+}
+
+// failureUpdate makes our channel_update for a failure.
 //
 // That of a jit_channel_scid says what bLIP-52 puts into the invoice's hint. lnd takes
 // it over the hint for its next attempt: with the channel's policy that would fail too,
 // and lnd would shun us for an hour.
-func (e *Engine) UpdateFor(scid lnwire.ShortChannelID) (*lnwire.ChannelUpdate1, error) {
-	facts := channelFacts{
-		scid: scid, minHTLC: 1, maxHTLC: lnwire.NewMSatFromSatoshis(maxChannelSize),
+func (e *Engine) failureUpdate(f channelFacts) (*lnwire.ChannelUpdate1, error) {
+	if delta, isJIT := e.cfg.Routes.Delta(f.scid); isJIT {
+		f.policy = &Policy{Delta: delta}
 	}
-	if delta, isJIT := e.cfg.Routes.Delta(scid); isJIT {
-		facts.policy = &Policy{Delta: delta}
-	}
-	return e.updates.ours(facts)
+	return e.updates.ours(f)
 }
 
 // maxChannelSize stands in a failure's channel_update where the channel is not

@@ -155,3 +155,15 @@ func (c *Client) Height() uint32 {
 	c.must(request{Do: "status"}, &s)
 	return s.CurrentBestBlock.Height
 }
+
+// Events are those that came and nobody waited for, as NAME DETAIL.
+func (c *Client) Events() (list []string) {
+	for {
+		select {
+		case e := <-c.run.events:
+			list = append(list, e.Event+" "+string(e.Detail))
+		default:
+			return list
+		}
+	}
+}
