@@ -40,10 +40,10 @@ export CGO_ENABLED := 0
 
 # Where tests find the real programs.
 PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
-	INLET_LDKCLIENT=$(LDKCLIENT)
+	INLET_LDKCLIENT=$(LDKCLIENT) INLET_LND=$(LND)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood lnd conformance oracle
+	fuzz flood lnd conformance oracle refusals
 
 all: build
 
@@ -56,14 +56,19 @@ demo: build
 
 test: unit interop
 
-# Tests of the module itself; those of chain run against both backends, some of node sell to LDK.
-unit: build ldkclient $(BITCOIND)
+# Tests of the module itself; those of chain run against both backends, some of node sell to LDK and
+# are paid by lnd.
+unit: build ldkclient lnd $(BITCOIND)
 	$(PROGRAMS) $(GO) test -timeout 20m $(TESTFLAGS) ./...
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
 # notice that one of the programs is another.
 interop: build ldkclient lnd $(BITCOIND)
-	cd itest && $(PROGRAMS) INLET_LND=$(LND) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
+	cd itest && $(PROGRAMS) $(GO) test -count=1 -timeout 20m $(TESTFLAGS) .
+
+# What LDK and lnd say to our refusals; with TESTFLAGS=-update it is written into docs/errors.md.
+refusals: build ldkclient lnd $(BITCOIND)
+	$(PROGRAMS) $(GO) test -count=1 -run RefusalsSeen ./node $(TESTFLAGS)
 
 lnd:
 	cd itest && $(GO) build -tags 'chainrpc invoicesrpc peersrpc signrpc walletrpc' \

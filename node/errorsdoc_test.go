@@ -57,7 +57,7 @@ func line(cells []string) string {
 }
 
 // Of a run only: ids, keys and times.
-var ofARun = regexp.MustCompile(`\b[0-9a-f]{32,}\b`)
+var ofARun = regexp.MustCompile(`[0-9a-f]{32,}`)
 
 // ldkLog is what is wrong by LDK's own log, each line once, without what is of this
 // run only.

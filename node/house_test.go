@@ -66,6 +66,10 @@ var arrows = map[string]map[string]string{
 		"node":          "starts nodes for tests",
 		"chain/regtest": "on a private chain",
 	},
+	"node/nodetest/lnd": {
+		"chain":         "names the backend of a real lnd",
+		"chain/regtest": "funds it on a private chain",
+	},
 	"node/api/apitest": {"node/api": "the server that tests talk to"},
 }
 
@@ -85,6 +89,7 @@ var testArrows = map[string]map[string]string{
 	"node": {
 		"node/nodetest":     "runs whole nodes",
 		"node/nodetest/ldk": "sells to a real LDK client",
+		"node/nodetest/lnd": "is paid by a real lnd",
 		"chain/regtest":     "on a private chain",
 	},
 	"lsp/admission": {"lsp": "behind the service that asks it"},
