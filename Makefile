@@ -9,6 +9,7 @@
 # make histories random histories of the order and funding machines, a million steps
 # make race    the packages with the most goroutines under the race detector
 # make bench   all benchmarks
+# make soak    half an hour of random clients, payments and faults; SOAK_SECONDS and SOAK_SEED change it
 # make oracle  asks LDK again for the opening fees that the tests compare with; needs Node
 # make clean   removes what was built and fetched
 #
@@ -43,7 +44,7 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT) INLET_LND=$(LND)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood lnd conformance oracle refusals
+	fuzz flood lnd conformance oracle refusals soak
 
 all: build
 
@@ -134,6 +135,13 @@ flood: build
 
 bench:
 	$(PROGRAMS) $(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+SOAK_SECONDS ?= 1800
+SOAK_SEED    ?= 1
+
+soak: build ldkclient lnd $(BITCOIND)
+	cd itest && $(PROGRAMS) CI=1 SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) \
+		$(GO) test -count=1 -timeout 40m -v -run 'TestSoak$$' .
 
 # LDK as WebAssembly, from npm, pinned with its hash.
 ORACLE := $(CACHE)/oracle
