@@ -35,7 +35,9 @@ type soak struct {
 	rnd     *rand.Rand // of the faults
 	payerMu sync.RWMutex
 	stop    chan struct{}
-	end     time.Time
+
+	whyMu sync.Mutex
+	why   map[string]int // how failed payments ended; guarded by whyMu
 
 	paid, failed, unpaid, refused, unsold, closed atomic.Int64
 	faults                                        map[string]int
@@ -67,22 +69,22 @@ func TestSoak(t *testing.T) {
 			"--lsp.limits.open_orders_per_client=1000", "--lsp.limits.open_orders=4000",
 			"--lsp.limits.requests_per_second_per_client=100"),
 		rnd:  rand.New(rand.NewPCG(uint64(seed), 0)),
-		stop: make(chan struct{}), faults: map[string]int{},
+		stop: make(chan struct{}), faults: map[string]int{}, why: map[string]int{},
 	}
+	s.payer.open(s.lsp, 16_000_000, 1_000_000)
 	s.lsp.fund(2_000_000, 60)
 	for i := range soakClients {
 		s.clients = append(s.clients, s.inlet(fmt.Sprintf("client-%d", i), onBtcd))
 	}
 	s.sample()
 	began := time.Now()
-	s.end = began.Add(time.Duration(seconds) * time.Second)
 	var workers sync.WaitGroup
 	for i, c := range s.clients {
 		rnd := rand.New(rand.NewPCG(uint64(seed), uint64(i)+1))
 		workers.Go(func() { s.work(c, rnd) })
 	}
 	minute := began.Add(time.Minute)
-	for time.Now().Before(s.end) {
+	for time.Since(began) < time.Duration(seconds)*time.Second {
 		s.fault()
 		time.Sleep(time.Duration(500+s.rnd.IntN(2500)) * time.Millisecond)
 		if time.Now().After(minute) {
@@ -103,23 +105,22 @@ func (s *soak) work(c *inlet, rnd *rand.Rand) {
 			return
 		default:
 		}
-		if !s.round(c, rnd) {
-			time.Sleep(300 * time.Millisecond) // the client or the LSP is away
-		}
+		s.round(c, rnd)
+		time.Sleep(time.Duration(300+rnd.IntN(1400)) * time.Millisecond)
 	}
 }
 
-func (s *soak) round(c *inlet, rnd *rand.Rand) bool {
+func (s *soak) round(c *inlet, rnd *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), soakBound)
 	defer cancel()
 	// The process may be another one by now, so each round has a client of its own.
 	client, err := api.NewClient(api.ClientOptions{Address: c.admin, Dir: c.dir})
 	if err != nil {
-		return false
+		return
 	}
 	defer client.Close()
 	s.tidy(ctx, client, rnd)
-	msat := uint64(5_000_000 + rnd.IntN(15_000_000))
+	msat := uint64(2_000_000 + rnd.IntN(5_000_000))
 	r := api.JITRequest{LSP: s.lsp.id + "@" + s.lsp.addr, Description: "soak"}
 	kind := rnd.IntN(10)
 	switch {
@@ -128,26 +129,28 @@ func (s *soak) round(c *inlet, rnd *rand.Rand) bool {
 	case kind > 2:
 		r.AmountMsat = api.SomeMsat(api.Msat(msat))
 	}
+	if r.AmountMsat == nil {
+		msat *= 3 // some are under the least that a variable amount may be
+	}
 	inv, err := client.JITInvoice(ctx, r)
 	switch {
 	case err != nil && kind == 0:
 		s.refused.Add(1)
-		return true
+		return
 	case err != nil:
-		s.unsold.Add(1)
-		return false
+		s.unsold.Add(1) // the client or the LSP is away
+		return
 	case kind == 0:
 		s.Errorf("a channel was sold for a payment that is too small")
 	case kind == 3:
 		s.unpaid.Add(1) // bought and never paid
-		return true
+		return
 	}
 	if s.payOnce(ctx, inv.Bolt11, msat, r.AmountMsat == nil, rnd) {
 		s.paid.Add(1)
 	} else {
 		s.failed.Add(1)
 	}
-	return true
 }
 
 // payOnce pays from lnd, which has forgotten who failed it before.
@@ -165,7 +168,7 @@ func (s *soak) payOnce(ctx context.Context, bolt11 string, msat uint64, variable
 	if variable {
 		r.AmtMsat, r.MaxParts = int64(msat), 1
 	} else if r.MaxParts > 1 {
-		r.MaxShardSizeMsat = 4_000_000 * uint64(1+rnd.IntN(3))
+		r.MaxShardSizeMsat = 1_500_000 * uint64(1+rnd.IntN(3))
 		r.MaxParts = 6
 	}
 	stream, err := router.SendPaymentV2(ctx, r)
@@ -173,20 +176,40 @@ func (s *soak) payOnce(ctx context.Context, bolt11 string, msat uint64, variable
 		return false
 	}
 	p, err := stream.Recv()
-	return err == nil && p.Status == lnrpc.Payment_SUCCEEDED
+	if err == nil && p.Status == lnrpc.Payment_SUCCEEDED {
+		return true
+	}
+	s.whyMu.Lock()
+	defer s.whyMu.Unlock()
+	switch {
+	case err != nil:
+		s.why["the payer was killed"]++
+	case len(p.Htlcs) == 0:
+		s.why["not tried: "+p.FailureReason.String()]++
+	default:
+		s.why[p.Htlcs[len(p.Htlcs)-1].Failure.GetCode().String()]++
+	}
+	return false
 }
 
 // tidy closes old channels by agreement, so that their number stays as it is.
 func (s *soak) tidy(ctx context.Context, client *api.Client, rnd *rand.Rand) {
 	list, err := client.Channels(ctx)
-	if err != nil || len(list.Channels) < 4 {
+	if err != nil {
 		return
 	}
-	ch := list.Channels[rnd.IntN(len(list.Channels))]
-	if ch.State == api.ChannelOpen && ch.Active && ch.Confirmed {
-		if _, err := client.CloseChannel(ctx, api.CloseRequest{ChannelPoint: ch.ChannelPoint}); err == nil {
+	var old []string
+	for _, ch := range list.Channels {
+		if ch.State == api.ChannelOpen && ch.Active && ch.Confirmed {
+			old = append(old, ch.ChannelPoint)
+		}
+	}
+	for len(old) > 2 {
+		i := rnd.IntN(len(old))
+		if _, err := client.CloseChannel(ctx, api.CloseRequest{ChannelPoint: old[i]}); err == nil {
 			s.closed.Add(1)
 		}
+		old = append(old[:i], old[i+1:]...)
 	}
 }
 

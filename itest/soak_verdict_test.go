@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *soak) verdict() {
 	for held := s.held(); len(held) > 0; held = s.held() {
 		if time.Now().After(deadline) {
 			for _, o := range held {
-				s.Errorf("order %s still holds parts: %s until %v, %+v, %+v; %s", o.ID, o.State, o.Deadline,
+				s.Errorf("order %s is not done: %s until %v, %+v, %+v; %s", o.ID, o.State, o.Deadline,
 					o.Parts, o.Failure, stages(&o))
 			}
 			break
@@ -94,6 +95,7 @@ func (s *soak) verdict() {
 	s.noForce()
 	s.flat()
 	s.Logf("faults: %v", s.faults)
+	s.Logf("failed payments: %v", s.why)
 	s.Logf("paid %d, failed %d, bought and not paid %d, refused %d, not sold (someone away) %d, closed %d",
 		s.paid.Load(), s.failed.Load(), s.unpaid.Load(), s.refused.Load(), s.unsold.Load(), s.closed.Load())
 	if s.paid.Load() == 0 {
@@ -101,7 +103,7 @@ func (s *soak) verdict() {
 	}
 }
 
-// held are the orders that have a deadline to serve.
+// held are the orders with a part that is not answered yet.
 func (s *soak) held() (held []api.Order) {
 	ctx, cancel := s.lsp.ctx()
 	defer cancel()
@@ -110,7 +112,9 @@ func (s *soak) held() (held []api.Order) {
 		s.Fatal(err)
 	}
 	for _, o := range list.Orders {
-		if !o.Deadline.IsZero() {
+		if slices.ContainsFunc(o.Parts, func(p api.Part) bool {
+			return p.State == "held" || p.State == "forwarded"
+		}) {
 			held = append(held, o)
 		}
 	}
