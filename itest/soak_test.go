@@ -239,6 +239,17 @@ func (s *soak) fault() {
 	}
 	do()
 	s.faults[name]++
+	s.rejoin()
+}
+
+// rejoin connects the payer again: lnd waits longer each time by itself, up to minutes,
+// and until then no answer of the LSP's can reach it.
+func (s *soak) rejoin() {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	_, _ = s.payer.ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{
+		Addr: &lnrpc.LightningAddress{Pubkey: s.lsp.id, Host: s.lsp.addr}, Timeout: 5,
+	})
 }
 
 func (s *soak) cut(id string) {
