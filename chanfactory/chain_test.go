@@ -42,6 +42,7 @@ func (n otherTx) RegisterConfirmationsNtfn(txid *chainhash.Hash, script []byte, 
 // An opener may sign for one amount and fund another. The acceptor looks, and will have none of
 // it; neither when the channel is in use already.
 func TestWrongFunding(t *testing.T) {
+	checklist.Shows(t, "LSPS2-47", "the funding output is not looked at")
 	for _, zeroConf := range []bool{false, true} {
 		us, them := newParty(t, "us", 1), newParty(t, "them", 0)
 		them.tamper = func(n chainntnfs.ChainNotifier) chainntnfs.ChainNotifier {

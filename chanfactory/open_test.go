@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/wallet"
 )
 
@@ -77,6 +78,7 @@ func TestZeroConf(t *testing.T) {
 
 // TestDelayIsBounded: an acceptor that has agreed to a most asks for no more.
 func TestDelayIsBounded(t *testing.T) {
+	checklist.Shows(t, "LSPS2-40", "what was agreed does not bound our delay")
 	us, them, l := pair(t)
 	for agreed, want := range map[uint16]uint16{0: 144, 100: 100, 2016: 144} {
 		them.accept = func(chanfactory.Proposal) (chanfactory.Terms, error) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // TestKeyringVector holds the derivation: promises that are out must verify after an
@@ -18,6 +20,7 @@ func TestKeyringVector(t *testing.T) {
 
 // LSPS2-10: a promise outlives its key by the time of its item, restarts in between.
 func TestKeyRotation(t *testing.T) {
+	checklist.Shows(t, "LSPS2-10", "only the key that signs now verifies")
 	book := &shelf{}
 	var at time.Time
 	every := 3 * 24 * time.Hour

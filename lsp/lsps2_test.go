@@ -38,6 +38,7 @@ func TestGetInfo(t *testing.T) {
 
 // LSPS2-02: tokens.
 func TestTokens(t *testing.T) {
+	checklist.Shows(t, "LSPS2-02", "every token is known")
 	s, _ := newService(t, nil)
 	g := call(t, s, t0, bob, "lsps2.get_info", `{"token":"x"}`)
 	if g.code() != CodeUnrecognizedToken || g.Error.Data != nil {
@@ -58,6 +59,8 @@ func TestTokens(t *testing.T) {
 
 // LSPS2-03: a node that cannot open has an empty menu.
 func TestEmptyMenu(t *testing.T) {
+	checklist.Shows(t, "LSPS2-03", "the menu is the same when no channel can be opened")
+	checklist.Shows(t, "LSPS2-17", "what can reach the LSP is not looked at")
 	can := Unlimited()
 	s, book := newService(t, func(c *ServiceConfig) { c.Liquidity = func([33]byte) Liquidity { return can } })
 	offered := item(t, s, t0, bob)
@@ -217,7 +220,7 @@ func TestChangedItem(t *testing.T) {
 		"max_client_to_self_delay": {`2016`, `2017`},
 		"min_payment_size_msat":    {`"100000"`, `"99999"`},
 		"max_payment_size_msat":    {`"4000000"`, `"4000001"`},
-		"promise":                  {`"v1.b.`, `"v1.a.`},
+		"promise":                  {`"v1.`, `"v9.`},
 	} {
 		at := strings.Index(offered, field)
 		changed := offered[:at] + replace(t, offered[at:], change[0], change[1])

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // priceList is a menu of items that differ in their prices.
@@ -45,6 +47,7 @@ func served(t *testing.T, s *Service, now time.Time, client [33]byte, params str
 
 // LSPS2-05: what is refused at config time, by the names of what clashes.
 func TestMenuOrderIsChecked(t *testing.T) {
+	checklist.Shows(t, "LSPS2-05", "two items of one price are allowed")
 	for _, c := range []struct {
 		prices [][2]uint64
 		want   []string // "" is good
@@ -128,6 +131,7 @@ func checkOrder(t *testing.T, menu []OpeningFeeParams) {
 // up to a satoshi, in order whatever the rate (LSPS2-05), and sold orders at the price
 // that was promised.
 func TestMinFeeFollowsTheChain(t *testing.T) {
+	checklist.Shows(t, "LSPS2-05", "two items at the price of the chain stay equal")
 	rate := SatPerKWeight(253)
 	items := priceList([2]uint64{100_000, 10}, [2]uint64{400_000, 10}, [2]uint64{400_000, 20},
 		[2]uint64{2_000_000, 20})

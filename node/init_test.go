@@ -7,11 +7,13 @@ import (
 
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // TestInitOffers: without one of bits 0, 8, 12, 14 and 44 an LDK client leaves without a
 // word, and without 22, 46 and 50 it gets no channel that is usable at once.
 func TestInitOffers(t *testing.T) {
+	checklist.Shows(t, "LSPS0-17", "bit 729 is always offered")
 	n := &Node{opts: Options{LSP: &LSPOptions{}}}
 	offered := lnwire.NewFeatureVector(n.features([33]byte{}), lnwire.Features)
 	for _, bit := range []lnwire.FeatureBit{0, 8, 12, 14, 44, 22, 46, 50, lsp.FeatureBit} {

@@ -9,6 +9,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/zpay32"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
@@ -23,6 +24,7 @@ import (
 // switch that takes no account of it fails the later payments, and it takes the
 // opening fee of one part for the forwarding fee of all.
 func TestJITInParts(t *testing.T) {
+	checklist.Shows(t, "LSPS2-48", "hints have no base fee")
 	m := newMarket(t, marketPlan{
 		seller: func(o *node.Options) {
 			o.Channels = node.ChannelOptions{BaseFee: 1000, FeePPM: 100}

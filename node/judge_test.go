@@ -9,6 +9,7 @@ import (
 
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // opensTo is a peer that opens a channel.
@@ -35,6 +36,8 @@ func buys(now time.Time, from [33]byte, delays ...uint32) (*Node, *clock.TestClo
 // TestWhoseChannelIsTrusted: a zero-conf channel is taken from the LSP of a purchase that
 // is live, however often it tries, and from nobody else.
 func TestWhoseChannelIsTrusted(t *testing.T) {
+	checklist.Shows(t, "LSPS2-39", "any private channel is taken unconfirmed")
+	checklist.Shows(t, "LSPS2-41", "a purchase is over with the first open")
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	seller, other := [33]byte{2, 1}, [33]byte{2, 2}
 	n, at := buys(now, seller, 2016)
@@ -70,6 +73,7 @@ func TestWhoseChannelIsTrusted(t *testing.T) {
 
 // TestAgreedDelay: our to_self_delay keeps to the strictest purchase.
 func TestAgreedDelay(t *testing.T) {
+	checklist.Shows(t, "LSPS2-40", "the delay of any purchase is taken")
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	seller := [33]byte{2, 1}
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/zpay32"
 
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/pay"
@@ -23,6 +24,7 @@ func trusted(o *node.Options) { o.LSP.Offer.ClientTrustsLSP = true }
 
 // TestWithheldFunding: the funding transaction leaves with the preimage, not before.
 func TestWithheldFunding(t *testing.T) {
+	checklist.Shows(t, "LSPS2-46", "the client wants the funding confirmed")
 	m := newMarket(t, marketPlan{seller: trusted})
 	client := m.node("client", nil)
 	inv := m.buyTrusting(client, 100_000_000)

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/lsp/checklist"
@@ -37,6 +41,9 @@ func (c *cli) conformed(t *testing.T, uri string) map[string]conform.Verdict {
 // TestConformOverTCP asks a real node, over TCP, and asks it again after it was started
 // anew.
 func TestConformOverTCP(t *testing.T) {
+	checklist.Shows(t, "LSPS0-14", "a connection begins with a notification of ours")
+	checklist.Shows(t, "LSPS0-15", "each answer is sent twice")
+	checklist.Shows(t, "LSPS2-10", "the promise key is drawn at each start")
 	c := newCLI(t)
 	c.app.nodes.signals = func(func(), func()) func() { return func() {} }
 	seller := nodetest.New(t).Node("lsp", func(o *node.Options) {
@@ -46,9 +53,40 @@ func TestConformOverTCP(t *testing.T) {
 	for _, id := range []string{"LSPS0-01", "LSPS0-06", "LSPS0-14", "LSPS0-15", "LSPS0-17", "LSPS2-08", "LSPS2-21"} {
 		require.Equal(t, conform.Pass, first[id], id)
 	}
+	client := newStranger(t)
+	menu := client.call(t, seller.URI(), "lsps2.get_info", "{}")
+	_, item, found := strings.Cut(menu, `"opening_fee_params_menu":[`)
+	require.True(t, found, menu)
 	seller.Stop()
 	seller.Start()
+	sold := client.call(t, seller.URI(), "lsps2.buy", `{"opening_fee_params":`+
+		strings.TrimSuffix(item, "]}}")+`,"payment_size_msat":"100000000"}`)
+	require.Contains(t, sold, "jit_channel_scid", "an offer of before the restart")
 	require.Equal(t, first, c.conformed(t, seller.URI()))
+}
+
+// newStranger is a client with a key of its own.
+func newStranger(t *testing.T) *stranger {
+	t.Helper()
+	return &stranger{keys: map[int]*btcec.PrivateKey{}}
+}
+
+// call connects, asks one thing and returns the answer.
+func (s *stranger) call(t *testing.T, uri, method, params string) string {
+	t.Helper()
+	var err error
+	s.lsp, s.addr, err = parseTarget(uri)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := s.dial(ctx, 1)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	require.NoError(t, conn.Send(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":"7","method":%q,"params":%s}`,
+		method, params)))
+	raw, err := conn.Next(ctx)
+	require.NoError(t, err)
+	return string(raw)
 }
 
 // TestConformWithoutAnLSP: nobody there, somebody who is no node, and a node that sells

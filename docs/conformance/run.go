@@ -71,8 +71,9 @@ func runFolder(ctx context.Context, log io.Writer, dir string, names []string, r
 }
 
 func take(log io.Writer, dir string, e event, r results) {
-	if e.Action == "output" && (strings.Contains(e.Output, "FAIL") || strings.Contains(e.Output, "_test.go:")) &&
-		!strings.Contains(e.Output, "checklist: ") {
+	fault := strings.Contains(e.Output, "FAIL") || strings.Contains(e.Output, "_test.go:")
+	if e.Action == "build-output" ||
+		e.Action == "output" && fault && !strings.Contains(e.Output, "checklist: ") {
 		_, _ = fmt.Fprintf(log, "%s", e.Output)
 	}
 	if e.Test == "" || strings.Contains(e.Test, "/") {

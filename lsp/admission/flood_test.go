@@ -29,7 +29,7 @@ func newShop(t *testing.T) *shop {
 	}
 	var err error
 	s.service, err = lsp.NewService(lsp.ServiceConfig{
-		Offer: lsp.DefaultOffer(), Keys: []lsp.PromiseKey{{ID: "a", Secret: [32]byte{1}}}, Book: s,
+		Offer: lsp.DefaultOffer(), Keys: lsp.Keyring{Secret: [32]byte{1}}, Book: s,
 		Rand: rand.NewChaCha8([32]byte{9}),
 		Admit: func(now time.Time, a lsp.Ask) lsp.Verdict {
 			v := s.gate.Judge(now, admission.Ask{

@@ -62,7 +62,7 @@ func newFake(t *testing.T, wrong fault) *fake {
 	}
 	var err error
 	f.service, err = lsp.NewService(lsp.ServiceConfig{
-		Offer: o, Keys: []lsp.PromiseKey{{ID: "a", Secret: [32]byte{1}}}, Book: f.book,
+		Offer: o, Keys: lsp.Keyring{Secret: [32]byte{1}}, Book: f.book,
 		Rand: rand.NewChaCha8([32]byte{5}),
 	})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/lightningnetwork/lnd/routing/route"
 	"github.com/lightningnetwork/lnd/zpay32"
 	"github.com/stretchr/testify/require"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 func hopHint(n uint64, from byte) zpay32.HopHint {
@@ -51,6 +53,8 @@ func TestCreateDefaults(t *testing.T) {
 
 // What a client of bLIP-52 writes for an order with a variable amount.
 func TestCreateForJIT(t *testing.T) {
+	checklist.Shows(t, "LSPS2-37", "PadDelta is left out of the invoice")
+	checklist.Shows(t, "LSPS2-38", "NoMPP is not heeded")
 	s := newTill(t, PrivateChannel{Hop: hopHint(5, 'P'), Receivable: 1})
 	preimage := lntypes.Preimage{9}
 	inv, err := s.Create(t.Context(), InvoiceRequest{

@@ -22,6 +22,8 @@ import (
 	"github.com/lightningnetwork/lnd/routing/route"
 	"github.com/lightningnetwork/lnd/tlv"
 	"github.com/stretchr/testify/require"
+
+	"github.com/inletlsp/inlet/lsp/checklist"
 )
 
 // quietNotifier never tells of a block.
@@ -207,6 +209,7 @@ func TestReceiveInParts(t *testing.T) {
 
 // A fee that was bought counts as paid: the set is complete with the fee, and not a msat before.
 func TestSkimBought(t *testing.T) {
+	checklist.Shows(t, "LSPS2-45", "the fee does not count as paid")
 	s := newTill(t)
 	inv, err := s.Create(t.Context(), InvoiceRequest{Amount: testAmount})
 	require.NoError(t, err)
@@ -230,6 +233,7 @@ func TestSkimBought(t *testing.T) {
 
 // An HTLC with a fee that nobody agreed to is failed at once, and so is what it came with.
 func TestSkimNotBought(t *testing.T) {
+	checklist.Shows(t, "LSPS2-44", "a fee that was not agreed is credited")
 	for name, records := range map[string]lnwire.CustomRecords{
 		"no purchase":  extraFee(1),
 		"too dear":     extraFee(2_000_001),
