@@ -1,7 +1,6 @@
 package jit
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -121,17 +120,6 @@ func (p *play) forwards(want ...[2]lnwire.MilliSatoshi) *play {
 	}
 	if !slices.Equal(got, want) {
 		p.Fatalf("forwarded (amount, extra_fee) %v, want %v", got, want)
-	}
-	return p
-}
-
-// unexpected wants the order to refuse an event and to stay as it is.
-func (p *play) unexpected(ev Event) *play {
-	p.Helper()
-	_, cmds, err := p.o.Step(p.now, ev)
-	var not *UnexpectedError
-	if !errors.As(err, &not) || len(cmds) != 0 {
-		p.Fatalf("%T in %s: %v, %d commands", ev, p.o.State.Name(), err, len(cmds))
 	}
 	return p
 }
