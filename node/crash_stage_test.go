@@ -35,9 +35,10 @@ var sales = []sale{
 		trusting: true},
 }
 
-// maxHeld is the longest that an HTLC may be out: the hold of 90 seconds, and some for
-// slow machines. No point of a sweep should need the hold.
-const maxHeld = 100 * time.Second
+// maxHeld is the longest that an HTLC may be out. The rule is the hold of 90 seconds, and
+// nothing here may need it, nor the minute after which lnd's link gives up a peer that
+// does not answer: both would hide something that hangs.
+const maxHeld = 55 * time.Second
 
 // stage is a market for sweeps: LSP and payer stay, each point has a client of its own.
 type stage struct {
@@ -141,7 +142,7 @@ func (st *stage) newAct() *act {
 // until waits for something, and makes good meanwhile what happens.
 func (a *act) until(what string, works func(context.Context) bool) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), maxHeld+30*time.Second)
+	ctx, cancel := context.WithTimeout(a.t.Context(), 2*maxHeld)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
