@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -190,9 +189,7 @@ func (o *Options) complete() error {
 	o.LSP = &own
 	setDefault(&own.ClientParts, defaultClientParts)
 	setDefault(&own.Parts, defaultParts)
-	if reflect.ValueOf(own.Admission).IsZero() {
-		own.Admission = admission.DefaultLimits()
-	}
+	setDefault(&own.Admission, admission.DefaultLimits())
 	if err := own.Admission.Validate(); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}

@@ -94,10 +94,18 @@ type LSPS2Config struct {
 	MenuItemConfig
 	Menu                     []MenuItemConfig `toml:"menu"`
 	LSPCltvExpiryDeltaBlocks uint16           `toml:"lsp_cltv_expiry_delta_blocks"`
-	ClientTrustsLSP          bool             `toml:"client_trusts_lsp"`
-	VariableCompatFee        bool             `toml:"variable_compat_fee"`
+	TrustConfig
+	VariableCompatFee bool `toml:"variable_compat_fee"`
 	StockConfig
 	SaleConfig
+}
+
+// TrustConfig says who trusts whom, and what becomes of channels that nobody pays for. Its keys are
+// in the same section as those of LSPS2Config.
+type TrustConfig struct {
+	ClientTrustsLSP            bool   `toml:"client_trusts_lsp"`
+	ClientTrustsLSPAfterUnpaid uint32 `toml:"client_trusts_lsp_after_unpaid"`
+	CloseUnpaidAfterSeconds    uint32 `toml:"close_unpaid_after_seconds"`
 }
 
 // MenuItemConfig is one item of a menu. In a table of a list, what is left out is as in lsp.lsps2.
@@ -156,6 +164,22 @@ type LimitsConfig struct {
 	HeldParts               uint32 `toml:"held_parts"`
 	RequestsPerSecondClient uint32 `toml:"requests_per_second_per_client"`
 	RequestsPerSecond       uint32 `toml:"requests_per_second"`
+	AdmissionConfig
+}
+
+// AdmissionConfig bounds what clients, tokens and all together may leave unpaid; 0 is no limit. Its
+// keys are in the same section as those of LimitsConfig.
+type AdmissionConfig struct {
+	UnpaidChannelsPerClient uint32 `toml:"unpaid_channels_per_client"`
+	UnpaidChannelsPerToken  uint32 `toml:"unpaid_channels_per_token"`
+	UnpaidChannels          uint32 `toml:"unpaid_channels"`
+	UnpaidWindowSeconds     uint32 `toml:"unpaid_window_seconds"`
+	AtRiskPerClientSat      uint64 `toml:"at_risk_per_client_sat"`
+	AtRiskPerTokenSat       uint64 `toml:"at_risk_per_token_sat"`
+	AtRiskSat               uint64 `toml:"at_risk_sat"`
+	OpensPerDayPerClient    uint32 `toml:"opens_per_day_per_client"`
+	OpensPerDayPerToken     uint32 `toml:"opens_per_day_per_token"`
+	OpensPerDay             uint32 `toml:"opens_per_day"`
 }
 
 // DefaultConfig is the configuration of an empty file.
@@ -183,6 +207,7 @@ func DefaultConfig() Config {
 					MinPaymentSizeMsat: 10_000_000, MaxPaymentSizeMsat: 4_000_000_000,
 				},
 				LSPCltvExpiryDeltaBlocks: 144, VariableCompatFee: true,
+				TrustConfig: TrustConfig{ClientTrustsLSPAfterUnpaid: 10},
 				StockConfig: StockConfig{
 					ChainFeeMarginPpm: 1_500_000, PromiseKeyRotationSeconds: 259_200,
 					MinChannelSizeSat: 20_000, MaxChannelSizeSat: 16_777_215,
@@ -198,6 +223,12 @@ func DefaultConfig() Config {
 				OpenOrdersPerClient: 10, OpenOrders: 1000,
 				HeldPartsPerPayment: 30, HeldPartsPerClient: 60, HeldParts: 2000,
 				RequestsPerSecondClient: 10, RequestsPerSecond: 2000,
+				AdmissionConfig: AdmissionConfig{
+					UnpaidChannelsPerClient: 2, UnpaidChannelsPerToken: 10, UnpaidChannels: 50,
+					UnpaidWindowSeconds: 86_400, AtRiskPerClientSat: 20_000_000,
+					AtRiskPerTokenSat: 100_000_000, AtRiskSat: 200_000_000,
+					OpensPerDayPerClient: 50, OpensPerDayPerToken: 1000, OpensPerDay: 5000,
+				},
 			},
 		},
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/lsp"
+	"github.com/inletlsp/inlet/lsp/admission"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
 )
@@ -107,11 +108,29 @@ func lspOptions(c LSPConfig) *node.LSPOptions {
 		OverbookPPM:      s.CoinOverbookingPpm,
 		SellUnchecked:    !s.CheckLiquidity,
 		KeyRotation:      seconds(s.PromiseKeyRotationSeconds),
+		Admission:        admissionLimits(c),
+		CloseUnpaidAfter: seconds(s.CloseUnpaidAfterSeconds),
 	}
 	for _, t := range c.Tokens {
 		o.Tokens = append(o.Tokens, t.token())
 	}
 	return o
+}
+
+func admissionLimits(c LSPConfig) admission.Limits {
+	l := c.Limits
+	quota := func(unpaid uint32, atRisk uint64, opens uint32) admission.Quota {
+		return admission.Quota{
+			Unpaid: int(unpaid), AtRisk: btcutil.Amount(atRisk), OpensPerDay: int(opens),
+		}
+	}
+	return admission.Limits{
+		Client:     quota(l.UnpaidChannelsPerClient, l.AtRiskPerClientSat, l.OpensPerDayPerClient),
+		Token:      quota(l.UnpaidChannelsPerToken, l.AtRiskPerTokenSat, l.OpensPerDayPerToken),
+		All:        quota(l.UnpaidChannels, l.AtRiskSat, l.OpensPerDay),
+		Window:     seconds(l.UnpaidWindowSeconds),
+		TrustAfter: int(c.LSPS2.ClientTrustsLSPAfterUnpaid),
+	}
 }
 
 func offer(c LSPS2Config, maxParts int) lsp.Offer {

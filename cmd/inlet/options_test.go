@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inletlsp/inlet/lsp/admission"
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
@@ -38,6 +39,11 @@ func TestEveryKeyReachesTheNode(t *testing.T) {
 			t.Errorf("%s: unchanged %t, want %t", path, same, ours[path])
 		}
 	}
+}
+
+// TestDefaultAdmission has the defaults of the configuration be those of an embedder.
+func TestDefaultAdmission(t *testing.T) {
+	require.Equal(t, admission.DefaultLimits(), admissionLimits(DefaultConfig().LSP))
 }
 
 // change gives the key another value than it has.

@@ -62,6 +62,10 @@ var bounds = []bound{
 	{"lsp.limits.held_parts", 1, 100_000, "each one is kept in memory"},
 	{"lsp.limits.requests_per_second_per_client", 1, 1000, "each one is signed"},
 	{"lsp.limits.requests_per_second", 1, 100_000, "each one is signed"},
+	{"lsp.limits.unpaid_window_seconds", 60, 7_776_000, "a minute to 90 days"},
+	{"lsp.limits.at_risk_per_client_sat", 0, 2_100_000_000_000_000, "all bitcoin there are"},
+	{"lsp.limits.at_risk_per_token_sat", 0, 2_100_000_000_000_000, "all bitcoin there are"},
+	{"lsp.limits.at_risk_sat", 0, 2_100_000_000_000_000, "all bitcoin there are"},
 }
 
 // validate checks a configuration that a node is to run with. It names everything that is wrong

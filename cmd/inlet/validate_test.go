@@ -72,6 +72,12 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		{"lsp.limits.open_orders=9", "more than open_orders"},
 		{"lsp.limits.held_parts_per_payment=61", "more than held_parts_per_client"},
 		{"lsp.limits.held_parts=59", "more than held_parts"},
+		{"lsp.limits.unpaid_channels_per_client=51", "more than all may (50)"},
+		{"lsp.limits.at_risk_sat=5", "more than all may (5)"},
+		{"lsp.limits.opens_per_day=999", "more than all may (999)"},
+		{"lsp.limits.unpaid_window_seconds=59", "from 60"},
+		{"lsp.lsps2.client_trusts_lsp_after_unpaid=51", "never be reached"},
+		{"lsp.lsps2.close_unpaid_after_seconds=3599", "may still be held"},
 		{"lsp.limits.requests_per_second=9", "more than requests_per_second"},
 	} {
 		_, err := loaded(t, c.change).validate()

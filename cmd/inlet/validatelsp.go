@@ -8,7 +8,8 @@ import (
 // What clients need, as far as is known of those in use.
 const (
 	leastToSelfDelay         = 144 // what LDK and lnd ask of the other side at least
-	leastOutgoingExpiryDelta = 44  // LDK refuses a payment with less, to the block
+	leastCloseUnpaidAfter    = 3600
+	leastOutgoingExpiryDelta = 44 // LDK refuses a payment with less, to the block
 )
 
 // checkLSP checks how the numbers of the service go together.
@@ -48,6 +49,21 @@ func (c Config) checkLSP() error {
 	fault(l.RequestsPerSecondClient > l.RequestsPerSecond,
 		"limits.requests_per_second_per_client: %d is more than requests_per_second (%d)",
 		l.RequestsPerSecondClient, l.RequestsPerSecond)
+	fault(s.CloseUnpaidAfterSeconds != 0 && s.CloseUnpaidAfterSeconds < leastCloseUnpaidAfter,
+		"lsps2.close_unpaid_after_seconds: %d is less than %d, and a payment may still be held: "+
+			"raise it, or set 0 for never", s.CloseUnpaidAfterSeconds, leastCloseUnpaidAfter)
+	fault(l.UnpaidChannels != 0 && s.ClientTrustsLSPAfterUnpaid > l.UnpaidChannels,
+		"lsps2.client_trusts_lsp_after_unpaid: %d is more than limits.unpaid_channels (%d): it "+
+			"would never be reached", s.ClientTrustsLSPAfterUnpaid, l.UnpaidChannels)
+	ordered := func(name string, client, token, all uint64) {
+		fault(all != 0 && (client > all || token > all), "limits.%s: what one client (%d) or one "+
+			"token (%d) may have is more than all may (%d)", name, client, token, all)
+	}
+	ordered("unpaid_channels", uint64(l.UnpaidChannelsPerClient), uint64(l.UnpaidChannelsPerToken),
+		uint64(l.UnpaidChannels))
+	ordered("at_risk_sat", l.AtRiskPerClientSat, l.AtRiskPerTokenSat, l.AtRiskSat)
+	ordered("opens_per_day", uint64(l.OpensPerDayPerClient), uint64(l.OpensPerDayPerToken),
+		uint64(l.OpensPerDay))
 	fault(s.MinChannelSizeSat > s.MaxChannelSizeSat,
 		"lsps2.min_channel_size_sat: %d is more than max_channel_size_sat (%d)",
 		s.MinChannelSizeSat, s.MaxChannelSizeSat)

@@ -432,8 +432,9 @@ func TestAtRisk(t *testing.T) {
 
 // TestTokens: a token has limits of its own; others are not concerned.
 func TestTokens(t *testing.T) {
-	quota := Quota{OpenOrders: 2, Unpaid: 1, AtRisk: 2_000_000, OpensPerDay: 3}
-	d := newDesk(t, func(l *Limits) { l.Tokens = map[string]Quota{"shop": quota} })
+	d := newDesk(t, func(l *Limits) {
+		l.Token = Quota{Unpaid: 1, AtRisk: 2_000_000, OpensPerDay: 3}
+	})
 	ask := func(name string) Verdict {
 		return d.g.Judge(d.now, Ask{Client: bob, Token: name, Capacity: 1_000_000})
 	}
@@ -449,18 +450,15 @@ func TestTokens(t *testing.T) {
 		list = append(list, Order{ID: fmt.Sprint(i), Client: [33]byte{2, byte(i)}, Token: "shop"})
 		put(i, Waiting)
 	}
-	if v := ask("shop"); !strings.Contains(v.Refusal, "open orders of this token") {
-		t.Errorf("a third order: %q", v.Refusal)
-	}
-	if v := ask("other"); v.Refusal != "" {
-		t.Errorf("another token: %s", v.Refusal)
-	}
 	for i := range list {
 		list[i].OpenedAt, list[i].OwedAt, list[i].Capacity = d.now, d.now, 1_000_000
 		put(i, Owed)
 	}
 	if v := ask("shop"); !strings.Contains(v.Refusal, "unpaid channels of this token") {
 		t.Errorf("at risk: %q", v.Refusal)
+	}
+	if v := ask("other"); v.Refusal != "" || v.ClientTrustsLSP {
+		t.Errorf("another token: %+v", v)
 	}
 	put(0, Lost)
 	if v := ask("shop"); !v.ClientTrustsLSP || !strings.Contains(v.Why, "of this token") {
@@ -527,7 +525,7 @@ func TestValidate(t *testing.T) {
 		"long window": func(l *Limits) { l.Window = 91 * day },
 		"negative":    func(l *Limits) { l.Client.Unpaid = -1 },
 		"risk":        func(l *Limits) { l.All.AtRisk = btcutil.Amount(-1) },
-		"token":       func(l *Limits) { l.Tokens = map[string]Quota{"a": {OpensPerDay: -1}} },
+		"token":       func(l *Limits) { l.Token.OpensPerDay = -1 },
 		"trust":       func(l *Limits) { l.TrustAfter = -1 },
 		"never":       func(l *Limits) { l.TrustAfter, l.All.Unpaid = 10, 9 },
 	} {

@@ -62,7 +62,7 @@ func newHistory(t *testing.T, seed uint64, seen map[string]int) *history {
 		All: Quota{
 			Unpaid: 6 + r.IntN(8), AtRisk: 15_000_000, OpensPerDay: r.IntN(2) * 50,
 		},
-		Tokens: map[string]Quota{"a": {OpenOrders: 3, Unpaid: 3, OpensPerDay: 20}},
+		Token:  Quota{Unpaid: 3, OpensPerDay: 20},
 		Window: time.Duration(1+r.IntN(48)) * time.Hour, TrustAfter: 1 + r.IntN(5),
 	}
 	if err := l.Validate(); err != nil {
@@ -92,7 +92,7 @@ func (h *history) step() {
 
 func (h *history) buy() {
 	a := Ask{
-		Client: [33]byte{2, byte(h.r.IntN(6))}, Token: []string{"", "", "a"}[h.r.IntN(3)],
+		Client: [33]byte{2, byte(h.r.IntN(6))}, Token: []string{"", "", "a", "b"}[h.r.IntN(4)],
 		Capacity: 1_000_000,
 	}
 	v := h.g.Judge(h.now, a)

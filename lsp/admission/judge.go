@@ -31,9 +31,6 @@ func (g *Gate) Judge(now time.Time, a Ask) Verdict {
 	g.advance(now)
 	scopes := g.scopes(a.Client, a.Token)
 	for _, s := range scopes {
-		if over(s.has.waiting, s.quota.OpenOrders) {
-			return Verdict{Refusal: "too many open orders " + s.whose + ": let one be paid or run out"}
-		}
 		if why := s.full(a.Capacity); why != "" {
 			return Verdict{Refusal: why}
 		}
@@ -113,7 +110,7 @@ func (g *Gate) scopes(client [33]byte, token string) []scope {
 	if w := g.tokens[token]; w != nil {
 		by = *w
 	}
-	return append(list, scope{"of this token", by, by.opens, g.limits.Tokens[token]})
+	return append(list, scope{"of this token", by, by.opens, g.limits.Token})
 }
 
 // full says why one more channel of this size is too much, whoever trusts whom.

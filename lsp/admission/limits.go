@@ -8,12 +8,9 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 )
 
-// Quota bounds what a client, a token or all together may have at a time. Zero is no limit.
+// Quota bounds what a client, a token or all together may have at a time. Zero is no limit. Open
+// orders, which cost nothing yet, are the service's to count.
 type Quota struct {
-	// OpenOrders have neither a channel nor an end. Only tokens are counted here: the service
-	// itself counts those of a client and of all when it sells.
-	OpenOrders int
-
 	// Unpaid are channels that were funded and not paid for: they are open, or were closed within
 	// Limits.Window. One whose payment is under way counts when a channel is to be opened, and in
 	// Judge once that has taken ten minutes.
@@ -28,10 +25,9 @@ type Quota struct {
 	OpensPerDay int
 }
 
-// Limits are those of every client, of each token by its name, and of all together.
+// Limits are those of every client, of every token, and of all together.
 type Limits struct {
-	Client, All Quota
-	Tokens      map[string]Quota
+	Client, Token, All Quota
 
 	// Window is for how long a channel that was never paid for counts after it is owed for, and
 	// the time in which TrustAfter are counted.
@@ -46,6 +42,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Client:     Quota{Unpaid: 2, AtRisk: 20_000_000, OpensPerDay: 50},
+		Token:      Quota{Unpaid: 10, AtRisk: 100_000_000, OpensPerDay: 1000},
 		All:        Quota{Unpaid: 50, AtRisk: 200_000_000, OpensPerDay: 5000},
 		Window:     24 * time.Hour,
 		TrustAfter: 10,
@@ -69,20 +66,12 @@ func (l Limits) Validate() error {
 		return fmt.Errorf("lsp.lsps2: client_trusts_lsp_after_unpaid is %d, more than "+
 			"lsp.limits.unpaid_channels (%d): it would never be reached", l.TrustAfter, l.All.Unpaid)
 	}
-	for name, q := range l.quotas() {
-		if q.OpenOrders < 0 || q.Unpaid < 0 || q.AtRisk < 0 || q.OpensPerDay < 0 {
-			return fmt.Errorf("lsp.limits: a limit of %s is negative", name)
+	for _, q := range []Quota{l.Client, l.Token, l.All} {
+		if q.Unpaid < 0 || q.AtRisk < 0 || q.OpensPerDay < 0 {
+			return errors.New("lsp.limits: a limit is negative")
 		}
 	}
 	return nil
-}
-
-func (l Limits) quotas() map[string]Quota {
-	all := map[string]Quota{"a client": l.Client, "all clients": l.All}
-	for name, q := range l.Tokens {
-		all["token "+name] = q
-	}
-	return all
 }
 
 // Policy says who trusts whom.
