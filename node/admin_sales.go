@@ -122,7 +122,7 @@ func (a admin) Orders(_ context.Context, r api.OrdersRequest) (*api.OrderList, e
 			(r.Client != "" && r.Client != peerKey(rec.Order.Terms.Client)) {
 			continue
 		}
-		list.Orders = append(list.Orders, orderView(rec))
+		list.Orders = append(list.Orders, orderView(rec, a.n.clock.Now()))
 	}
 	list.Orders = page(list.Orders, r.Limit, r.Offset)
 	return list, nil
@@ -135,11 +135,11 @@ func (a admin) Order(_ context.Context, r api.OrderRequest) (*api.Order, error) 
 		return nil, &api.Error{Code: api.NotFound, Message: "there is no order " + r.ID,
 			Hint: "`inlet lsp orders` lists them"}
 	}
-	view := orderView(rec)
+	view := orderView(rec, a.n.clock.Now())
 	return &view, nil
 }
 
-func orderView(rec orders.Record) api.Order {
+func orderView(rec orders.Record, now time.Time) api.Order {
 	t := rec.Order.Terms
 	o := api.Order{
 		ID: rec.Order.ID, Client: peerKey(t.Client), State: api.OrderState(rec.Order.State.Name()),
@@ -170,16 +170,28 @@ func orderView(rec orders.Record) api.Order {
 		o.Deadline = api.At(at)
 	}
 	if f := rec.Failure; f != nil {
-		o.Failure = &api.OrderFailure{Code: failureName(f.Code), Reason: f.Reason}
+		o.Failure = &api.OrderFailure{Code: orders.FailureName(f.Code), Reason: f.Reason}
 	}
 	for _, p := range rec.Parts {
-		o.Parts = append(o.Parts, api.Part{
-			IncomingScid: formatScid(p.Key.Chan), HtlcID: p.Key.Index,
-			AmountMsat: api.Msat(p.Amount), ExtraFeeMsat: api.Msat(p.ExtraFee),
-			ExpiryHeight: p.Expiry, State: p.State,
-		})
+		o.Parts = append(o.Parts, partView(p, now))
 	}
 	return o
+}
+
+func partView(p orders.Part, now time.Time) api.Part {
+	v := api.Part{
+		IncomingScid: formatScid(p.Key.Chan), HtlcID: p.Key.Index,
+		AmountMsat: api.Msat(p.Amount), ExtraFeeMsat: api.Msat(p.ExtraFee),
+		ExpiryHeight: p.Expiry, State: p.State, HeldMs: p.Held.Milliseconds(), Ended: p.Ended,
+		Reason: p.Reason, FailedBy: p.By,
+	}
+	if p.Code != 0 {
+		v.Code = orders.FailureName(p.Code)
+	}
+	if p.State == orders.PartHeld && !p.Since.IsZero() {
+		v.HeldMs = now.Sub(p.Since).Milliseconds()
+	}
+	return v
 }
 
 // moments counts milliseconds from the first part of the payment that a moment
@@ -347,24 +359,4 @@ func cmpOr(a, b int) int {
 func page[T any](list []T, limit, offset int) []T {
 	list = list[min(offset, len(list)):]
 	return slices.Clip(list[:min(cmpOr(limit, api.MaxList), len(list))])
-}
-
-// failureName is the name that BOLT 4 has for a failure code.
-func failureName(code lnwire.FailCode) string {
-	if name, ok := boltNames[code]; ok {
-		return name
-	}
-	return code.String()
-}
-
-// boltNames are the codes that this LSP gives to payers.
-var boltNames = map[lnwire.FailCode]string{
-	lnwire.CodeTemporaryNodeFailure:    "temporary_node_failure",
-	lnwire.CodeTemporaryChannelFailure: "temporary_channel_failure",
-	lnwire.CodeUnknownNextPeer:         "unknown_next_peer",
-	lnwire.CodeAmountBelowMinimum:      "amount_below_minimum",
-	lnwire.CodeFeeInsufficient:         "fee_insufficient",
-	lnwire.CodeIncorrectCltvExpiry:     "incorrect_cltv_expiry",
-	lnwire.CodeExpiryTooSoon:           "expiry_too_soon",
-	lnwire.CodeExpiryTooFar:            "expiry_too_far",
 }

@@ -223,8 +223,9 @@ func (n *Node) composePeers() error {
 	n.peers, err = peer.New(peer.Config{
 		NodeKey: n.wallet.NodeKey(), ChainHash: *n.opts.Params.GenesisHash,
 		Features: n.features, Listen: n.opts.Listen, Handler: peerHandler{n},
-		KnownPeer: n.knownPeer, Limits: peer.Limits{Strangers: n.opts.MaxStrangers},
-		Dial: n.opts.seams.dial, Bind: n.opts.seams.bind, Log: n.log.With("part", "peer"),
+		KnownPeer: n.knownPeer,
+		Limits:    n.opts.seams.peerLimits(peer.Limits{Strangers: n.opts.MaxStrangers}),
+		Dial:      n.opts.seams.dial, Bind: n.opts.seams.bind, Log: n.log.With("part", "peer"),
 	})
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/store"
+	"github.com/inletlsp/inlet/peer"
 )
 
 // HoldClaims makes the node hold HTLCs from which an LSP has withheld a fee: it
@@ -34,6 +35,8 @@ type Mischief struct {
 	Wire     func(sent bool, m lnwire.Message)
 	Features func(*lnwire.RawFeatureVector)
 	Lifeline Lifeline
+	Gate     func(Gated)
+	Limits   func(*peer.Limits)
 }
 
 // Lifeline is where a test holds the life of a node in its hands: what it writes,
@@ -53,6 +56,7 @@ func (o *Options) SetStoreGroup(n int) { o.storeGroup = n }
 func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
+		gate: m.Gate, limits: m.Limits,
 		onLine: m.Lifeline.Line, onCommit: m.Lifeline.Commit,
 		onBroadcast: m.Lifeline.Broadcast, dial: m.Lifeline.Dial, bind: m.Lifeline.Bind,
 	}

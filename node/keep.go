@@ -13,6 +13,7 @@ import (
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/node/pay"
+	"github.com/inletlsp/inlet/peer"
 )
 
 // peersBucket holds where we reached a peer last, by node id.
@@ -145,27 +146,34 @@ func (n *Node) features([33]byte) *lnwire.RawFeatureVector {
 // peerError passes a peer's `error` on. BOLT 1 lets it mean one channel or all
 // with the peer; lnd's link ends then, and takes up the channel on reconnect.
 func (n *Node) peerError(p connPeer, m *lnwire.Error) {
-	n.factory.Handle(p, m)
-	if m.ChanID != lnwire.ConnectionWideID {
-		if link, _, ok := n.links.Find(m.ChanID); ok {
-			link.HandleChannelUpdate(m)
-		}
-		return
-	}
-	// BOLT 1: "if `channel_id` is all 0, then it MUST fail all channels with the sending
-	// node". As in lnd a failed link waits for the next connection; on chain the peer
-	// itself knows better than we whether it must go there.
+	all := m.ChanID == lnwire.ConnectionWideID
 	chans, err := n.channels.ChannelStateDB().FetchOpenChannels(p.IdentityKey())
 	if err != nil {
 		n.log.Debug("no channels for the peer's error", "peer", peerKey(p.PubKey()), "err", err)
 	}
+	var failed []lnwire.ChannelID
 	for _, ch := range chans {
 		id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
+		if !all && id != m.ChanID {
+			continue
+		}
+		failed = append(failed, id)
+		// Before the factory, which may drop the channel: a payment that waits for it is
+		// refused, and not tried again with another.
+		n.orders.ChannelRefused(ch.FundingOutpoint, peer.Printable(m.Data))
+	}
+	n.factory.Handle(p, m)
+	// BOLT 1: "if `channel_id` is all 0, then it MUST fail all channels with the sending
+	// node". As in lnd a failed link waits for the next connection; on chain the peer
+	// itself knows better than we whether it must go there.
+	for _, id := range failed {
 		if link, _, ok := n.links.Find(id); ok {
 			link.HandleChannelUpdate(m)
 		}
 	}
-	p.Disconnect(errors.New("node: the peer sent an error for all channels"))
+	if all {
+		p.Disconnect(errors.New("node: the peer sent an error for all channels"))
+	}
 }
 
 // acceptor decides about channels that peers open to us.

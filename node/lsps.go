@@ -158,8 +158,7 @@ func (d *lspDesk) turn(c *peer.Conn, size int) bool {
 func (d *lspDesk) reply(c *peer.Conn, raw []byte) {
 	m, err := lnwire.NewCustom(lsp.MessageType, raw)
 	if err == nil {
-		d.n.opts.seams.wire(c.PubKey(), true, m)
-		err = c.SendMessage(false, m)
+		err = peerHandler{d.n}.wrap(c).SendMessage(false, m)
 	}
 	if err != nil {
 		// bLIP-50: a response that can't be delivered counts as delivered.
@@ -177,8 +176,7 @@ func (d *lspDesk) Send(to [33]byte, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("node: make LSPS message: %w", err)
 	}
-	d.n.opts.seams.wire(to, true, m)
-	return c.SendMessage(false, m)
+	return peerHandler{d.n}.wrap(c).SendMessage(false, m)
 }
 
 func (n *Node) lspGone(id [33]byte) {
@@ -256,6 +254,10 @@ func (o opener) Open(r orders.Opening) error {
 	c, ok := o.n.peers.Get(r.Client)
 	if !ok || c.ID() != r.Conn {
 		return fmt.Errorf("node: the client's connection has ended")
+	}
+	if !o.n.source.Status().BackendReachable {
+		// Blind for blocks, we would not see how near the HTLCs are to their expiry.
+		return errors.New("node: the chain backend is away: no channel is opened")
 	}
 	room := chanfactory.Room{Forward: r.Receives, Parts: r.Parts}
 	rate, err := o.n.feeRate(0, o.n.opts.Onchain.OpenConfTarget)

@@ -68,7 +68,9 @@ func newMarket(t testing.TB, plan marketPlan) *market {
 		plan.channels = []btcutil.Amount{4_000_000}
 	}
 	m.seller.Fund(5_000_000, plan.coins)
-	m.payer.Fund(5_000_000, len(plan.channels))
+	if len(plan.channels) > 0 {
+		m.payer.Fund(5_000_000, len(plan.channels))
+	}
 	for _, size := range plan.channels {
 		m.open(m.payer, m.seller, size)
 	}

@@ -21,10 +21,14 @@ type connPeer struct {
 	*peer.Conn
 	wipe func(wire.OutPoint)
 	tap  func(sent bool, m lnwire.Message)
+	gate gate // nil but in tests
 }
 
 // SendMessage implements lnpeer.Peer.
 func (p connPeer) SendMessage(sync bool, msgs ...lnwire.Message) error {
+	if p.gate != nil {
+		return p.gate.send(p, sync, msgs)
+	}
 	for _, m := range msgs {
 		p.tap(true, m)
 	}
@@ -51,7 +55,7 @@ type peerHandler struct{ n *Node }
 
 func (h peerHandler) wrap(c *peer.Conn) connPeer {
 	tap := func(sent bool, m lnwire.Message) { h.n.opts.seams.wire(c.PubKey(), sent, m) }
-	return connPeer{Conn: c, tap: tap, wipe: func(point wire.OutPoint) {
+	return connPeer{Conn: c, gate: h.n.opts.seams.gate, tap: tap, wipe: func(point wire.OutPoint) {
 		h.n.links.Remove(lnwire.NewChanIDFromOutPoint(point))
 	}}
 }
@@ -77,8 +81,17 @@ func (h peerHandler) Disconnected(c *peer.Conn, _ error) {
 	h.n.links.PeerGone(p)
 }
 
-// Message routes one message.
+// Message takes one message.
 func (h peerHandler) Message(c *peer.Conn, m lnwire.Message) {
+	if gate := h.n.opts.seams.gate; gate != nil {
+		gate.take(c, m, func(m lnwire.Message) { h.route(c, m) })
+		return
+	}
+	h.route(c, m)
+}
+
+// route brings one message to the part that it concerns.
+func (h peerHandler) route(c *peer.Conn, m lnwire.Message) {
 	p := h.wrap(c)
 	p.tap(false, m)
 	switch m := m.(type) {

@@ -11,6 +11,7 @@ import (
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/store"
+	"github.com/inletlsp/inlet/peer"
 )
 
 // seams are where tests turn a node into an LSP that breaks its word, so that a real
@@ -32,6 +33,9 @@ type seams struct {
 	// dial and bind make the sockets for peers.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	bind func(ctx context.Context, network, addr string) (net.Listener, error)
+	// gate stands between the node and its peers; limits changes what peers may take.
+	gate   gate
+	limits func(*peer.Limits)
 }
 
 func (s seams) held(w orders.Switch) orders.Switch {

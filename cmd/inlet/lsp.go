@@ -145,10 +145,15 @@ func partsText(parts []api.Part) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	t := newTable("PART", "AMOUNT>", "EXTRA FEE>", "EXPIRY>", "STATE")
+	t := newTable("PART", "AMOUNT>", "EXTRA FEE>", "EXPIRY>", "HELD>", "STATE")
 	for _, p := range parts {
+		state := p.State
+		if p.Reason != "" {
+			state += ": " + p.Reason
+		}
 		t.add(p.IncomingScid+"/"+strconv.FormatUint(p.HtlcID, 10), msat(p.AmountMsat),
-			msat(p.ExtraFeeMsat), blocks(p.ExpiryHeight, ""), p.State)
+			msat(p.ExtraFeeMsat), blocks(p.ExpiryHeight, ""), grouped(strconv.FormatInt(p.HeldMs, 10))+" ms",
+			state)
 	}
 	return "\n" + t.String()
 }

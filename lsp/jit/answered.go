@@ -2,6 +2,7 @@ package jit
 
 import (
 	"slices"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -25,17 +26,21 @@ func (c *turn) fail(parts []Part, code lnwire.FailCode, why string) {
 // refuse fails a part for a reason that stays, so that there is nothing to remember.
 func (c *turn) refuse(p Part, why string) { c.do(FailPart{p.Key, never, why}) }
 
-// forwarded remembers a part that leaves with this much taken from it.
-func (c *turn) forwarded(p Part, extra lnwire.MilliSatoshi) Answer {
-	a := Answer{Key: p.Key, Amount: p.Amount - extra, ExtraFee: extra, Expiry: p.IncomingExpiry}
+// forwarded remembers a part of a payment that came at since and leaves with this much
+// taken from it.
+func (c *turn) forwarded(p Part, extra lnwire.MilliSatoshi, since time.Time) Answer {
+	a := Answer{
+		Key: p.Key, Amount: p.Amount - extra, ExtraFee: extra, Expiry: p.IncomingExpiry,
+		Until: since.Add(c.terms.Rules.Hold),
+	}
 	c.answered = append(c.answered, a)
 	return a
 }
 
 // resume hands a part to the switch in full.
-func (c *turn) resume(p Part) {
-	a := c.forwarded(p, 0)
-	c.do(ResumePart{a.Key, a.Amount, 0})
+func (c *turn) resume(p Part, since time.Time) {
+	a := c.forwarded(p, 0, since)
+	c.do(ResumePart{Key: a.Key, Amount: a.Amount, Until: a.Until})
 }
 
 // repeat answers a part that was answered before, as before.
@@ -47,7 +52,7 @@ func (c *turn) repeat(key CircuitKey) bool {
 		return false
 	}
 	if a := c.answered[i]; a.Forwarded() {
-		c.do(ResumePart{a.Key, a.Amount, a.ExtraFee})
+		c.do(ResumePart{Key: a.Key, Amount: a.Amount, ExtraFee: a.ExtraFee, Until: a.Until})
 	} else {
 		c.do(FailPart{a.Key, a.Code, "offered again"})
 	}

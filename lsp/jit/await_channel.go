@@ -68,6 +68,15 @@ func (s AwaitChannel) stepSigned(c *turn, ev Event) State {
 			return c.forward(ch.usable(ev), s.Sets, s.Fee, s.Try)
 		}
 
+	case ChannelRefused:
+		if ev.Point != ch.Point {
+			return nil
+		}
+		// bLIP-52: "LSPs MUST fail the payment with `unknown_next_peer` in case the client
+		// rejects the channel open via an `error`." It will not be usable in this hold.
+		c.fail(s.Sets[0].Parts, never, "the client refused the channel: "+ev.Reason)
+		return c.rest(ch, tail(s.Sets))
+
 	case ChannelGone:
 		if ev.Point != ch.Point {
 			return nil

@@ -69,7 +69,7 @@ func (s AwaitClaim) another(c *turn, p Part) State {
 
 	default:
 		extra := min(less64(s.Fee, c.skimmed(s.Pending)), p.Amount-s.Channel.floor())
-		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, extra))
+		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, extra, c.now))
 	}
 	return s
 }

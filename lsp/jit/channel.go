@@ -2,6 +2,7 @@ package jit
 
 import (
 	"slices"
+	"time"
 
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -123,7 +124,7 @@ func (c *turn) forward(ch Channel, sets []Set, fee amount, try Try) State {
 		Sets: tail(sets), Hash: sets[0].Hash, Fee: fee, Waived: waived, Channel: ch,
 	}
 	for i, extra := range skim(parts, fee, ch.floor()) {
-		next.Pending = append(next.Pending, c.send(ch, parts[i], extra))
+		next.Pending = append(next.Pending, c.send(ch, parts[i], extra, sets[0].Since))
 	}
 	return next
 }
@@ -131,9 +132,9 @@ func (c *turn) forward(ch Channel, sets []Set, fee amount, try Try) State {
 // send forwards one part over the order's channel.
 //
 // bLIP-25: extra_fee is on the parts that something was taken from, and no others.
-func (c *turn) send(ch Channel, p Part, extra amount) CircuitKey {
-	a := c.forwarded(p, extra)
-	c.do(ForwardPart{ch.Chan(), a.Key, a.Amount, a.ExtraFee})
+func (c *turn) send(ch Channel, p Part, extra amount, since time.Time) CircuitKey {
+	a := c.forwarded(p, extra, since)
+	c.do(ForwardPart{ch.Chan(), a.Key, a.Amount, a.ExtraFee, a.Until})
 	return a.Key
 }
 

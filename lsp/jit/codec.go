@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -37,7 +38,7 @@ func Marshal(o Order) ([]byte, error) {
 	for _, a := range o.Answered {
 		r.Answered = append(r.Answered, answerRecord{
 			keyRecord: recordKey(a.Key), Code: uint16(a.Code), Amount: a.Amount,
-			ExtraFee: a.ExtraFee, Expiry: a.Expiry, Resolved: a.Resolved,
+			ExtraFee: a.ExtraFee, Expiry: a.Expiry, Until: a.Until, Resolved: a.Resolved,
 		})
 	}
 	b, err := json.Marshal(r)
@@ -93,7 +94,7 @@ func (r orderRecord) order() (Order, error) {
 	for _, a := range r.Answered {
 		o.Answered = append(o.Answered, Answer{
 			Key: a.key(), Code: lnwire.FailCode(a.Code), Amount: a.Amount,
-			ExtraFee: a.ExtraFee, Expiry: a.Expiry, Resolved: a.Resolved,
+			ExtraFee: a.ExtraFee, Expiry: a.Expiry, Until: a.Until, Resolved: a.Resolved,
 		})
 	}
 	return o, nil
@@ -112,9 +113,10 @@ func (r keyRecord) key() CircuitKey {
 
 type answerRecord struct {
 	keyRecord
-	Code     uint16 `json:"failure_code,omitempty"`
-	Amount   amount `json:"amount_msat,omitempty"`
-	ExtraFee amount `json:"extra_fee_msat,omitempty"`
-	Expiry   uint32 `json:"incoming_expiry_height"`
-	Resolved bool   `json:"resolved,omitempty"`
+	Code     uint16    `json:"failure_code,omitempty"`
+	Amount   amount    `json:"amount_msat,omitempty"`
+	ExtraFee amount    `json:"extra_fee_msat,omitempty"`
+	Expiry   uint32    `json:"incoming_expiry_height"`
+	Until    time.Time `json:"held_until,omitzero"`
+	Resolved bool      `json:"resolved,omitempty"`
 }

@@ -48,6 +48,13 @@ type (
 		MaxHTLCs int
 	}
 
+	// ChannelRefused says that the client sent `error` for the channel. It may be wanted
+	// again on the client's next connection.
+	ChannelRefused struct {
+		Point  wire.OutPoint
+		Reason string
+	}
+
 	// ChannelGone says that the channel is closed, or dropped unfunded.
 	ChannelGone struct{ Point wire.OutPoint }
 
@@ -118,18 +125,19 @@ const (
 	FaultTimeout                  // it was silent
 )
 
-func (PartArrived) event()   {}
-func (ClientOnline) event()  {}
-func (ClientGone) event()    {}
-func (OpenSigned) event()    {}
-func (OpenFailed) event()    {}
-func (ChannelUsable) event() {}
-func (ChannelGone) event()   {}
-func (PartClaimed) event()   {}
-func (PreimageKnown) event() {}
-func (PartFailed) event()    {}
-func (PartStuck) event()     {}
-func (PartGone) event()      {}
-func (Height) event()        {}
-func (Tick) event()          {}
-func (Restarted) event()     {}
+func (PartArrived) event()    {}
+func (ClientOnline) event()   {}
+func (ClientGone) event()     {}
+func (OpenSigned) event()     {}
+func (OpenFailed) event()     {}
+func (ChannelUsable) event()  {}
+func (ChannelGone) event()    {}
+func (ChannelRefused) event() {}
+func (PartClaimed) event()    {}
+func (PreimageKnown) event()  {}
+func (PartFailed) event()     {}
+func (PartStuck) event()      {}
+func (PartGone) event()       {}
+func (Height) event()         {}
+func (Tick) event()           {}
+func (Restarted) event()      {}

@@ -81,6 +81,7 @@ func events() []Event {
 		OpenFailed{FaultTerms, "odd", false}, OpenFailed{FaultTimeout, "slow", false},
 		usable(first, 7), usable(first, 8), usable(second, 7),
 		ChannelGone{first}, ChannelGone{second},
+		ChannelRefused{first, "no"}, ChannelRefused{second, "no"},
 		PartClaimed{key(1)}, PartClaimed{key(9)}, PartFailed{Key: key(1)}, PartFailed{Key: key(9)},
 		PartGone{key(1)}, PartGone{key(9)},
 		PreimageKnown{lntypes.Hash{1}}, PreimageKnown{lntypes.Hash{2}},

@@ -98,7 +98,7 @@ func (s Paid) arrived(c *turn, p Part) State {
 		c.refuse(p, "the offer has run out")
 
 	case s.Channel.Conn != 0:
-		c.resume(p)
+		c.resume(p, c.now)
 
 	// The switch would answer unknown_next_peer for a link that is down, and payers
 	// take that for good: hold instead.
@@ -125,8 +125,10 @@ func (s Paid) flush(c *turn) State {
 	case s.Channel.Conn == 0:
 		return s
 	default:
-		for _, p := range parts {
-			c.resume(p)
+		for _, set := range s.Sets {
+			for _, p := range set.Parts {
+				c.resume(p, set.Since)
+			}
 		}
 	}
 	s.Sets = nil

@@ -188,7 +188,9 @@ type Answer struct {
 	Amount   lnwire.MilliSatoshi // forwarded, without ExtraFee
 	ExtraFee lnwire.MilliSatoshi
 	Expiry   uint32 // of the incoming HTLC
-	Resolved bool   // forwarded, and the client has claimed or failed it
+	// Until is the end of the hold of a forwarded part that has not left: a link is down.
+	Until    time.Time
+	Resolved bool // forwarded, and the client has claimed or failed it
 }
 
 // Forwarded says that the part went to the client.
@@ -235,21 +237,24 @@ type (
 	}
 
 	// ForwardPart sends a part to the client over this channel and no other.
-	// Amount is what is left after ExtraFee; no ExtraFee, no record.
+	// Amount is what is left after ExtraFee; no ExtraFee, no record. If it can't leave
+	// before Until, PartStuck is wanted then.
 	ForwardPart struct {
 		Chan     lnwire.ChannelID
 		Key      CircuitKey
 		Amount   lnwire.MilliSatoshi
 		ExtraFee lnwire.MilliSatoshi
+		Until    time.Time
 	}
 
 	// ResumePart hands a part to the switch at once: one that was forwarded before
 	// (the circuit map drops it if it has it; if not, it goes now with its fee), or
-	// a payment over the scid of a paid order (no fee).
+	// a payment over the scid of a paid order (no fee). Until is as in ForwardPart.
 	ResumePart struct {
 		Key      CircuitKey
 		Amount   lnwire.MilliSatoshi
 		ExtraFee lnwire.MilliSatoshi
+		Until    time.Time
 	}
 
 	// FailPart fails a part with this BOLT 4 code. Reason is for the operator.

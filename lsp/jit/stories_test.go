@@ -111,6 +111,12 @@ func TestStories(t *testing.T) {
 			at{2, OpenFailed{FaultRefused, "no", true}})},
 		{"the client's terms do not fit", fixed(), opened(
 			at{2, OpenFailed{FaultTerms, "to_self_delay 9999", false}})},
+		{"the client refuses the channel that it has signed", fixed(), opened(
+			at{2, OpenSigned{first}}, at{3, ChannelRefused{first, "no"}}, at{4, ClientGone{}},
+			at{5, ClientOnline{8}}, at{5, usable(first, 8)}, at{9, arrive(2, 3, 1_000_000)})},
+		{"the client refuses a channel that is withheld", trusting(fixed()), opened(
+			at{2, OpenSigned{first}}, at{3, ChannelRefused{first, "no"}}, at{4, ChannelGone{first}},
+			at{9, arrive(2, 3, 1_000_000)})},
 		{"we have no coins", fixed(), opened(at{2, OpenFailed{FaultOurs, "no coins", false}})},
 		{"the client is silent, three times", fixed(), opened(
 			at{16, Tick{}}, at{16, OpenFailed{Fault: FaultTimeout}}, at{31, Tick{}},

@@ -107,6 +107,8 @@ func say(v any) string {
 		return fmt.Sprintf("channel %d usable %d", v.Point.Hash[0], v.Conn)
 	case ChannelGone:
 		return fmt.Sprintf("channel %d gone", v.Point.Hash[0])
+	case ChannelRefused:
+		return fmt.Sprintf("channel %d refused", v.Point.Hash[0])
 	case PartClaimed:
 		return fmt.Sprintf("claimed %d", v.Key.Index)
 	case PartFailed:

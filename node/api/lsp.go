@@ -231,8 +231,19 @@ type Part struct {
 	// ExpiryHeight is the block at which the incoming HTLC times out.
 	ExpiryHeight uint32 `json:"expiry_height"`
 
-	// State is held, forwarded, claimed or failed.
+	// State is held, forwarded, claimed, failed or gone (it left with its channel).
 	State string `json:"state"`
+
+	// HeldMs is for how long the HTLC has been held, or was before it was forwarded or
+	// failed; Ended is how that ended: forwarded, failed or gone, empty while it is held.
+	HeldMs int64  `json:"held_ms"`
+	Ended  string `json:"ended,omitempty"`
+
+	// Code is the BOLT 4 failure that this node gave the payer, Reason why the HTLC failed,
+	// and FailedBy who has failed it: lsp or client.
+	Code     string `json:"code,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	FailedBy string `json:"failed_by,omitempty"`
 }
 
 // OrderFailure says why the payment was refused.

@@ -214,8 +214,15 @@ func (d *Desk) turn(batch []input) error {
 	return d.prune()
 }
 
-// tell reports the stages that were reached since the last time.
+// tell reports the stages that were reached and the holds that have ended since the last
+// time.
 func (d *Desk) tell(e *entry) {
+	for _, p := range e.ended {
+		if d.ports.Holds != nil {
+			d.ports.Holds.HoldEnded(p.Held, p.How())
+		}
+	}
+	e.ended = nil
 	for ; e.told < len(e.rec.Timeline); e.told++ {
 		if d.ports.Reached != nil {
 			d.ports.Reached(e.order.ID, e.rec.Timeline[e.told])
@@ -350,7 +357,7 @@ func (d *Desk) step(e *entry, in input) bool {
 	}
 	e.order, e.rec.Order = next, next
 	e.queued = append(e.queued, cmds...)
-	e.rec.note(before, ev, cmds, in.at)
+	e.ended = append(e.ended, e.rec.note(before, ev, cmds, in.at)...)
 	d.index(e)
 	e.dirty = true
 	d.cfg.Log.Debug("step", "machine", "jit", "order", next.ID, "from", before.State.Name(),

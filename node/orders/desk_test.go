@@ -46,6 +46,7 @@ type world struct {
 
 	mu        sync.Mutex
 	log       []string // guarded by mu
+	holds     []string // guarded by mu
 	openErr   error
 	fundings  map[string]jit.Funding
 	incoming  map[models.CircuitKey]bool
@@ -95,6 +96,7 @@ func (w *world) start() {
 	}
 	if err := w.desk.Load(Ports{
 		Opener: w, Switch: w, Aliases: w, Facts: w, Blocks: w, Htlcs: w.htlcs,
+		Holds: w,
 	}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -85,9 +85,9 @@ func (d *Desk) do(terms jit.Terms, id string, cmd jit.Command) error {
 	case jit.RegisterAlias:
 		return d.ports.Aliases.Register(c.SCID, c.Point)
 	case jit.ForwardPart:
-		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee})
+		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee, c.Until})
 	case jit.ResumePart:
-		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee})
+		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee, c.Until})
 	case jit.FailPart:
 		return d.fail(terms, id, c)
 	case jit.Finished:

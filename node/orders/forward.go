@@ -11,49 +11,39 @@ import (
 	"github.com/inletlsp/inlet/lsp/jit"
 )
 
-// maxParked is how long a forward waits for a link that is down.
-const maxParked = 90 * time.Second
-
 // forward is a part on its way to the client, with what is taken from it.
 type forward struct {
 	order       string
 	scid        lnwire.ShortChannelID // of the order: an alias of the client's channel
 	key         jit.CircuitKey
 	amount, fee lnwire.MilliSatoshi
+	until       time.Time // the end of its hold, which is stored with the order
 }
 
 // parked are the forwards that wait for the payer's link or the client's. The HTLC
 // stays held in the switch meanwhile. They are no more than the parts of the orders.
 type parked struct {
 	mu   sync.Mutex
-	list map[jit.CircuitKey]waiting // guarded by mu
+	list map[jit.CircuitKey]forward // guarded by mu
 }
 
-type waiting struct {
-	forward
-	until time.Time
-}
-
-func (p *parked) add(f forward, until time.Time) {
+func (p *parked) add(f forward) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.list == nil {
-		p.list = map[jit.CircuitKey]waiting{}
+		p.list = map[jit.CircuitKey]forward{}
 	}
-	if old, again := p.list[f.key]; again {
-		until = old.until
-	}
-	p.list[f.key] = waiting{f, until}
+	p.list[f.key] = f
 }
 
 // take removes those that are wanted.
-func (p *parked) take(want func(waiting) bool) []forward {
+func (p *parked) take(want func(forward) bool) []forward {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var taken []forward
-	for key, w := range p.list {
-		if want(w) {
-			taken = append(taken, w.forward)
+	for key, f := range p.list {
+		if want(f) {
+			taken = append(taken, f)
 			delete(p.list, key)
 		}
 	}
@@ -64,9 +54,9 @@ func (p *parked) take(want func(waiting) bool) []forward {
 func (p *parked) first() (first time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.list {
-		if first.IsZero() || w.until.Before(first) {
-			first = w.until
+	for _, f := range p.list {
+		if first.IsZero() || f.until.Before(first) {
+			first = f.until
 		}
 	}
 	return first
@@ -145,7 +135,7 @@ func (d *Desk) forward(f forward) error {
 	if !d.live(f) {
 		d.cfg.Log.Info("a link is down, the forward waits for it",
 			"order", f.order, "htlc", f.key.Index, "scid", f.key.Chan)
-		d.parked.add(f, d.cfg.Clock.Now().Add(maxParked))
+		d.parked.add(f)
 		d.unpark() // it may have come up in between
 		d.nudge()  // the core has one deadline more
 		return nil
@@ -178,7 +168,7 @@ func (d *Desk) live(f forward) bool {
 // unpark sends on what waited for links that are live now. Callers are goroutines
 // that end waits for.
 func (d *Desk) unpark() {
-	for _, f := range d.parked.take(func(w waiting) bool { return d.live(w.forward) }) {
+	for _, f := range d.parked.take(d.live) {
 		d.wg.Go(func() {
 			if err := d.forward(f); err != nil {
 				d.cfg.Log.Warn("cannot forward a part that waited", "order", f.order, "err", err)
@@ -190,7 +180,7 @@ func (d *Desk) unpark() {
 // stuck gives up the forwards that have waited for too long: nobody sends them on
 // any more, and their orders fail them.
 func (d *Desk) stuck(now time.Time) {
-	for _, f := range d.parked.take(func(w waiting) bool { return !now.Before(w.until) }) {
+	for _, f := range d.parked.take(func(f forward) bool { return !now.Before(f.until) }) {
 		d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
 	}
 }

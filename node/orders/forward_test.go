@@ -58,9 +58,10 @@ func TestForwardIsStuck(t *testing.T) {
 		w.want("open for 980000 msat in 1 parts, attempt 1")
 		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
 		w.client(false)
+		time.Sleep(60 * time.Second) // virtual: the hold began with the part
 		w.usable(3)
 		w.want("alias " + jitScid.String())
-		time.Sleep(maxParked - time.Second) // virtual
+		time.Sleep(29 * time.Second)
 		w.want()
 		time.Sleep(2 * time.Second)
 		w.want("fail 1: TemporaryChannelFailure")

@@ -77,6 +77,12 @@ func (d *Desk) ChannelGone(point wire.OutPoint) {
 	d.post(input{point: &point, event: jit.ChannelGone{Point: point}})
 }
 
+// ChannelRefused tells that the client sent `error` for a channel. The reason is
+// printable and short.
+func (d *Desk) ChannelRefused(point wire.OutPoint, reason string) {
+	d.post(input{point: &point, event: jit.ChannelRefused{Point: point, Reason: reason}})
+}
+
 // ChannelConfirmed tells that a channel's funding is confirmed.
 func (d *Desk) ChannelConfirmed(point wire.OutPoint) {
 	d.post(input{point: &point, stage: StageConfirmed})

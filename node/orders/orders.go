@@ -118,6 +118,16 @@ type Ports struct {
 	// Reached is told of each stage that an order has reached. It may be nil and must
 	// not block.
 	Reached func(orderID string, m Moment)
+	// Holds counts holds. It may be nil.
+	Holds Holds
+}
+
+// Holds is told of each held HTLC that is held no more, once that is on disk.
+type Holds interface {
+	// HoldEnded is told for how long the HTLC was held and how that ended: "forwarded",
+	// "gone", or the BOLT 4 name of the failure. A forward that could not leave is told of
+	// again when it fails. It must not block.
+	HoldEnded(held time.Duration, how string)
 }
 
 // Limits bound what is held for clients.
@@ -178,7 +188,8 @@ type entry struct {
 	dirty bool // the record changed since it was written
 	// counted says that it is among the paid orders of its token.
 	counted bool
-	told    int // how many moments of the timeline Reached was told of
+	told    int    // how many moments of the timeline Reached was told of
+	ended   []Part // whose holds have ended and Holds was not told of
 	queued  []jit.Command
 
 	effects effects

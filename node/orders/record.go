@@ -45,45 +45,6 @@ type Moment struct {
 	At    time.Time `json:"at"`
 }
 
-// Part is what became of one HTLC of the order, for people to read.
-type Part struct {
-	Key      jit.CircuitKey
-	Amount   lnwire.MilliSatoshi
-	ExtraFee lnwire.MilliSatoshi
-	Expiry   uint32 // height of the incoming HTLC
-	State    string // held, forwarded, claimed, failed
-}
-
-// partV1 is a Part on disk.
-type partV1 struct {
-	Scid     uint64              `json:"incoming_scid"`
-	Index    uint64              `json:"incoming_id"`
-	Amount   lnwire.MilliSatoshi `json:"amount_msat"`
-	ExtraFee lnwire.MilliSatoshi `json:"extra_fee_msat,omitempty"`
-	Expiry   uint32              `json:"expiry_height"`
-	State    string              `json:"state"`
-}
-
-// MarshalJSON encodes the part for the store.
-func (p Part) MarshalJSON() ([]byte, error) {
-	return json.Marshal(partV1{
-		p.Key.Chan.ToUint64(), p.Key.Index, p.Amount, p.ExtraFee, p.Expiry, p.State,
-	})
-}
-
-// UnmarshalJSON decodes what MarshalJSON made.
-func (p *Part) UnmarshalJSON(raw []byte) error {
-	var v partV1
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("orders: decode part: %w", err)
-	}
-	*p = Part{
-		Key:    jit.CircuitKey{Chan: lnwire.NewShortChanIDFromInt(v.Scid), Index: v.Index},
-		Amount: v.Amount, ExtraFee: v.ExtraFee, Expiry: v.Expiry, State: v.State,
-	}
-	return nil
-}
-
 // Failure is why the last payment of an order was refused.
 type Failure struct {
 	Code   lnwire.FailCode `json:"code"`
@@ -134,15 +95,19 @@ func (r *Record) stage(s Stage, at time.Time) bool {
 	return true
 }
 
-// note writes down what a step means to people.
-func (r *Record) note(before jit.Order, ev jit.Event, cmds []jit.Command, at time.Time) {
+// note writes down what a step means to people. It returns the holds that the step has
+// ended.
+func (r *Record) note(before jit.Order, ev jit.Event, cmds []jit.Command,
+	at time.Time) (ended []Part) {
+
+	r.Parts = slices.Clone(r.Parts) // views hold the old slice
 	switch ev := ev.(type) {
 	case jit.PartArrived:
 		if len(before.Held()) == 0 && len(r.Order.Held()) > 0 {
 			r.stage(StageFirstPart, at)
 		}
 		r.part(Part{Key: ev.Part.Key, Amount: ev.Part.Amount,
-			Expiry: ev.Part.IncomingExpiry, State: "held"})
+			Expiry: ev.Part.IncomingExpiry, State: PartHeld, Since: at})
 	case jit.ClientOnline:
 		if _, waits := before.State.(jit.AwaitClient); waits {
 			r.stage(StageClientConnected, at)
@@ -152,15 +117,20 @@ func (r *Record) note(before jit.Order, ev jit.Event, cmds []jit.Command, at tim
 	case jit.ChannelUsable:
 		r.stage(StageChannelReady, at)
 	case jit.PartClaimed:
-		r.update(ev.Key, "claimed")
+		r.resolved(ev.Key, PartClaimed, "")
 		r.stage(StageSettled, at)
 	case jit.PartFailed:
-		r.update(ev.Key, "failed")
+		r.resolved(ev.Key, PartFailed, whoFailed(ev))
+	case jit.PartStuck:
+		r.stillHeld(ev.Key)
 	}
 	r.noteState(before, at)
 	for _, c := range cmds {
-		r.noteCommand(c, at)
+		if p := r.noteCommand(c, at); p != nil {
+			ended = append(ended, *p)
+		}
 	}
+	return append(ended, r.vanished(at)...)
 }
 
 func (r *Record) noteState(before jit.Order, at time.Time) {
@@ -203,43 +173,24 @@ func (r *Record) noteDebt(before jit.Order, at time.Time) {
 	}
 }
 
-func (r *Record) noteCommand(c jit.Command, at time.Time) {
+// noteCommand returns the part whose hold the command ends.
+func (r *Record) noteCommand(c jit.Command, at time.Time) *Part {
 	switch c := c.(type) {
 	case jit.ForwardPart:
 		r.stage(StageForwarded, at)
-		r.update(c.Key, "forwarded")
-		for i := range r.Parts {
-			if r.Parts[i].Key == c.Key {
-				r.Parts[i].ExtraFee = c.ExtraFee
-			}
-		}
+		return r.forwarded(c.Key, c.ExtraFee, at)
+	case jit.ResumePart:
+		return r.forwarded(c.Key, c.ExtraFee, at)
 	case jit.FailPart:
-		r.update(c.Key, "failed")
+		p := r.failed(c, at)
+		if p == nil {
+			return nil // offered again, and failed as before
+		}
 		r.Failure = &Failure{Code: c.Code, Reason: c.Reason}
 		r.stage(StageFailed, at)
+		return p
 	}
-}
-
-// maxParts limits how many parts a record tells of; the latest stay.
-const maxParts = 64
-
-func (r *Record) part(p Part) {
-	for i := range r.Parts {
-		if r.Parts[i].Key == p.Key {
-			return // offered again
-		}
-	}
-	parts := append(slices.Clone(r.Parts), p)
-	r.Parts = parts[max(0, len(parts)-maxParts):]
-}
-
-func (r *Record) update(key jit.CircuitKey, state string) {
-	r.Parts = slices.Clone(r.Parts) // views hold the old slice
-	for i := range r.Parts {
-		if r.Parts[i].Key == key {
-			r.Parts[i].State = state
-		}
-	}
+	return nil
 }
 
 // recordV1 is a Record on disk.
