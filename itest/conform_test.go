@@ -3,6 +3,7 @@ package itest
 import (
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/inletlsp/inlet/node/api"
@@ -11,8 +12,8 @@ import (
 // TestConformAfterKill asks an LSP's process what the checklist says, kills it, and asks
 // it again. What it had sold is still sold.
 func TestConformAfterKill(t *testing.T) {
-	w := newWorld(t)
-	seller := w.inlet("lsp", onBtcd, sells()...)
+	h := newHouse(t, onBtcd)
+	w, seller := h.world, h.lsp
 	w.conform(seller)
 	before := seller.sold()
 	if len(before) == 0 {
@@ -20,6 +21,7 @@ func TestConformAfterKill(t *testing.T) {
 	}
 	seller.proc.kill()
 	seller.start()
+	h.reconnect() // without a channel to be paid over it sells nothing
 	after := seller.sold()
 	for _, scid := range before {
 		if !slices.Contains(after, scid) {
@@ -40,6 +42,9 @@ func (w *world) conform(n *inlet) {
 		w.Fatalf("inlet conform: %v\n%s", err, out)
 	}
 	w.Logf("%s", out[max(0, len(out)-80):])
+	if !strings.Contains(string(out), "LSPS2-21   pass") {
+		w.Errorf("nothing was bought:\n%s", out)
+	}
 }
 
 // sold are the scids of all orders.

@@ -35,6 +35,9 @@ func (c *cli) conformed(t *testing.T, uri string) map[string]conform.Verdict {
 	require.Equal(t, exitOK, status)
 	require.Empty(t, c.stderr.String())
 	require.Greater(t, answer.Pass, 30)
+	// These say how fast the machine is, and what coins and channels are left.
+	delete(verdicts, "LSPS2-28")
+	delete(verdicts, "LSPS2-17")
 	return verdicts
 }
 
@@ -46,9 +49,16 @@ func TestConformOverTCP(t *testing.T) {
 	checklist.Shows(t, "LSPS2-10", "the promise key is drawn at each start")
 	c := newCLI(t)
 	c.app.nodes.signals = func(func(), func()) func() { return func() {} }
-	seller := nodetest.New(t).Node("lsp", func(o *node.Options) {
-		o.LSP = lspOptions(DefaultConfig().LSP)
+	net := nodetest.New(t)
+	addr := "127.0.0.1:" + freePort(t) // where the payer finds it again
+	seller := net.Node("lsp", func(o *node.Options) {
+		o.Listen, o.LSP = []string{addr}, lspOptions(DefaultConfig().LSP)
 	})
+	// Without coins, and a channel to be paid over, it sells nothing.
+	payer := net.Node("payer", nil)
+	seller.Fund(5_000_000, 40)
+	payer.Fund(20_000_000, 1)
+	nodetest.OpenConfirmed(payer, seller, 10_000_000)
 	first := c.conformed(t, seller.URI())
 	for _, id := range []string{"LSPS0-01", "LSPS0-06", "LSPS0-14", "LSPS0-15", "LSPS0-17", "LSPS2-08", "LSPS2-21"} {
 		require.Equal(t, conform.Pass, first[id], id)
@@ -59,7 +69,7 @@ func TestConformOverTCP(t *testing.T) {
 	require.True(t, found, menu)
 	seller.Stop()
 	seller.Start()
-	sold := client.call(t, seller.URI(), "lsps2.buy", `{"opening_fee_params":`+
+	sold := client.soon(t, seller.URI(), `{"opening_fee_params":`+
 		strings.TrimSuffix(item, "]}}")+`,"payment_size_msat":"100000000"}`)
 	require.Contains(t, sold, "jit_channel_scid", "an offer of before the restart")
 	require.Equal(t, first, c.conformed(t, seller.URI()))
@@ -69,6 +79,25 @@ func TestConformOverTCP(t *testing.T) {
 func newStranger(t *testing.T) *stranger {
 	t.Helper()
 	return &stranger{keys: map[int]*btcec.PrivateKey{}}
+}
+
+// soon buys, again as long as nothing can reach the LSP because its channels are not up.
+func (s *stranger) soon(t *testing.T, uri, params string) string {
+	t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(90 * time.Second)
+	for {
+		sold := s.call(t, uri, "lsps2.buy", params)
+		if !strings.Contains(sold, `"code":203`) {
+			return sold
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("nothing reaches the LSP: %s", sold)
+		}
+	}
 }
 
 // call connects, asks one thing and returns the answer.
