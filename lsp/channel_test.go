@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -86,6 +87,7 @@ func TestMaxPaymentIsWhatAChannelCarries(t *testing.T) {
 
 // LSPS2-17: what cannot reach us; zero is nothing at all.
 func TestInbound(t *testing.T) {
+	checklist.Shows(t, "LSPS2-17", "an inbound of zero is not looked at")
 	can := Unlimited()
 	var asked [33]byte
 	s, _ := newService(t, func(c *ServiceConfig) {
@@ -109,6 +111,7 @@ func TestInbound(t *testing.T) {
 
 // LSPS2-03 and the coin check of buy: the coins less what open orders have claimed.
 func TestCoins(t *testing.T) {
+	checklist.Shows(t, "LSPS2-03", "an item is shown without coins for it")
 	can := Unlimited()
 	s, book := newService(t, func(c *ServiceConfig) {
 		c.Liquidity = func([33]byte) Liquidity { return can }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
@@ -60,6 +61,7 @@ func TestTokenTerms(t *testing.T) {
 // LSPS2-08 and -11: a token's price is for the client that had it, and only as the
 // token's. rust-lightning#4037 was a public client that bought at a token's price.
 func TestTokenIsBoundIntoThePromise(t *testing.T) {
+	checklist.Shows(t, "LSPS2-11", "mac leaves out the token")
 	other := Token{Name: "other", Hash: HashToken("another secret")}
 	s, book := newService(t, func(c *ServiceConfig) { c.Tokens = []Token{shopToken(), other} })
 	offered := itemFor(t, s, t0, bob, asShop)
@@ -91,6 +93,7 @@ func TestTokenIsBoundIntoThePromise(t *testing.T) {
 // LSPS2-02: a token that is unknown, has expired, or was revoked; and what was promised
 // by it meanwhile.
 func TestTokenEnds(t *testing.T) {
+	checklist.Shows(t, "LSPS2-02", "get_info takes a token that does not stand")
 	end := t0.Add(time.Minute)
 	for what, c := range map[string]struct {
 		now    time.Time
