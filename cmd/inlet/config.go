@@ -211,7 +211,7 @@ func DefaultConfig() Config {
 				StockConfig: StockConfig{
 					ChainFeeMarginPpm: 1_500_000, PromiseKeyRotationSeconds: 259_200,
 					MinChannelSizeSat: 20_000, MaxChannelSizeSat: 16_777_215,
-					CheckLiquidity: true,
+					CheckLiquidity: true, CoinOverbookingPpm: 3_000_000,
 				},
 				SaleConfig: SaleConfig{
 					HoldSeconds: 90, OpenAttemptSeconds: 15, MaxOpenAttempts: 3,
