@@ -310,10 +310,17 @@ func (c *trial) sell(size lnwire.MilliSatoshi) node.JITInvoice {
 func (a *arena) at(t *testing.T, stage int) *trial {
 	t.Helper()
 	c := a.begin(t)
+	c.to(stage)
+	return c
+}
+
+// to brings the order to a stage.
+func (c *trial) to(stage int) {
+	c.t.Helper()
 	switch stage {
 	case stageOrdered:
 	case stageReceived:
-		c.stop(a.pays, true, lnwire.MsgRevokeAndAck)
+		c.stop(c.pays, true, lnwire.MsgRevokeAndAck)
 	case stageHeld:
 		c.send(saleSize / 2)
 		c.holds(1)
@@ -322,10 +329,11 @@ func (a *arena) at(t *testing.T, stage int) *trial {
 	case stageCreated:
 		c.stop(c.gate, true, lnwire.MsgFundingSigned)
 	case stageSigned:
-		came, open := a.air.hold()
-		t.Cleanup(open)
+		came, open := c.air.hold()
+		c.t.Cleanup(open)
 		c.stop(c.gate, true, lnwire.MsgChannelReady)
 		<-came
+		c.soon(waitLink, func(context.Context) bool { return c.rec().Point != nil })
 		ready := c.free
 		c.free = func() { open(); ready() }
 	case stageAwaited:
@@ -335,12 +343,11 @@ func (a *arena) at(t *testing.T, stage int) *trial {
 	case stageForwarded:
 		c.stop(c.gate, true, lnwire.MsgUpdateFulfillHTLC)
 	case stageClaimed:
-		c.stop(a.lsp, true, lnwire.MsgUpdateFulfillHTLC)
+		c.stop(c.lsp, true, lnwire.MsgUpdateFulfillHTLC)
 	case stageSettled:
 		c.send(saleSize)
 		c.paid()
 	}
-	return c
 }
 
 // stop pays, and stops the order where a node is about to send or take a message.
@@ -398,8 +405,10 @@ func (c *trial) inState(name string) {
 }
 
 // eventually says whether something comes true within waitLink.
-func (c *trial) eventually(holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(c.t.Context(), waitLink)
+func (c *trial) eventually(holds func() bool) bool { return c.within(waitLink, holds) }
+
+func (c *trial) within(d time.Duration, holds func() bool) bool {
+	ctx, cancel := context.WithTimeout(c.t.Context(), d)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -170,14 +170,8 @@ func (g *gateway) open(r *rule) {
 	}
 }
 
-// drop loses the next messages of a kind.
-func (g *gateway) drop(sent bool, kind lnwire.MessageType, times int) *rule {
-	return g.add(&rule{sent: sent, kind: kind, times: times,
-		does: func(*queue, *rule, node.Gated) {}})
-}
-
-// replace puts others in the place of the next messages of a kind. change must not
-// touch what it is given.
+// replace puts others in the place of the next messages of a kind; none drops them. change
+// must not touch what it is given.
 func (g *gateway) replace(sent bool, kind lnwire.MessageType, times int,
 	change func(lnwire.Message) []lnwire.Message) *rule {
 

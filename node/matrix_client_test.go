@@ -326,7 +326,7 @@ func clientLies() row {
 func (c *trial) asks(request, want string) []byte {
 	c.t.Helper()
 	var got atomic.Value
-	r := c.gate.watch(false, lnwire.MessageType(lsp.MessageType), [33]byte{}, func(m lnwire.Message) {
+	r := c.gate.watch(false, lsp.MessageType, [33]byte{}, func(m lnwire.Message) {
 		got.Store(m.(*lnwire.Custom).Data)
 	})
 	m, err := lnwire.NewCustom(lsp.MessageType, []byte(request))

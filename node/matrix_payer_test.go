@@ -187,11 +187,8 @@ func (c *trial) mineUntil(blocks int, done func() bool) {
 		height, err := c.Chain.Height()
 		must(c.t, err)
 		c.reach(height, c.seller, c.payer)
-		for range 20 { // what the block began may take a moment
-			if done() {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+		if c.within(200*time.Millisecond, done) { // what the block began may take a moment
+			return
 		}
 	}
 	if !c.eventually(done) {
