@@ -444,9 +444,9 @@ func (a *act) attempt(ctx context.Context, from, to *member, amount lnwire.Milli
 	if err != nil {
 		return err.Error()
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	p, err := from.Pay(ctx, pay.PayRequest{Invoice: inv.Bolt11, Timeout: time.Second})
+	// Its end is waited for: one that was given up here could still pay, and the next try
+	// would pay again.
+	p, err := from.Pay(ctx, pay.PayRequest{Invoice: inv.Bolt11})
 	switch {
 	case err != nil:
 		return err.Error()
