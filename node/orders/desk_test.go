@@ -54,6 +54,7 @@ type world struct {
 	forwarded map[models.CircuitKey]bool
 	// payerGone and clientGone say that their links are down.
 	payerGone, clientGone bool
+	onForward             func() // nil: nothing happens while a part is sent on
 
 	blocks chan *chainntnfs.BlockEpoch
 	limits Limits
@@ -181,6 +182,9 @@ func (w *world) ResumeWith(k models.CircuitKey, amount lnwire.MilliSatoshi,
 		w.note("forward %d: %d msat, extra_fee %x", k.HtlcID, amount, raw)
 	} else {
 		w.note("forward %d: %d msat", k.HtlcID, amount)
+	}
+	if w.onForward != nil {
+		w.onForward()
 	}
 	return nil
 }

@@ -31,6 +31,12 @@ func (d *Desk) release(e *entry) {
 	if len(cmds) == 0 {
 		return
 	}
+	for _, cmd := range cmds {
+		if _, sends := cmd.(jit.ForwardPart); sends {
+			d.parked.begin(e.order.ID)
+			break
+		}
+	}
 	f := &e.effects
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -25,15 +25,45 @@ type forward struct {
 type parked struct {
 	mu   sync.Mutex
 	list map[jit.CircuitKey]forward // guarded by mu
+	// split are the orders of which the switch has failed a part since the last were to
+	// be forwarded. They are no more than the orders that are kept.
+	split map[string]struct{} // guarded by mu
 }
 
-func (p *parked) add(f forward) {
+// add keeps a forward until its links are there. It says no when another part of the
+// order has failed for that reason: the client would hold this one and wait for that.
+func (p *parked) add(f forward) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, split := p.split[f.order]; split {
+		return false
+	}
 	if p.list == nil {
 		p.list = map[jit.CircuitKey]forward{}
 	}
 	p.list[f.key] = f
+	return true
+}
+
+// begin is told that parts of an order are to be forwarded, all with all, or that the
+// order is no more.
+func (p *parked) begin(order string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.split, order)
+}
+
+// divide is told that the switch has failed a part of an order, and gives back the parts
+// that wait for a link: sent on without that one they would be held by a client that
+// waits for the rest, to the end of its patience.
+func (p *parked) divide(order string) []forward {
+	p.mu.Lock()
+	if p.split == nil {
+		p.split = map[string]struct{}{}
+	}
+	p.split[order] = struct{}{}
+	p.mu.Unlock()
+	return p.take(func(f forward) bool { return f.order == order })
 }
 
 // take removes those that are wanted.
@@ -135,7 +165,10 @@ func (d *Desk) forward(f forward) error {
 	if !d.live(f) {
 		d.cfg.Log.Info("a link is down, the forward waits for it",
 			"order", f.order, "htlc", f.key.Index, "scid", f.key.Chan)
-		d.parked.add(f)
+		if !d.parked.add(f) {
+			d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
+			return nil
+		}
 		d.unpark() // it may have come up in between
 		d.nudge()  // the core has one deadline more
 		return nil
@@ -153,6 +186,7 @@ func (d *Desk) forward(f forward) error {
 	if err != nil && !d.ports.Switch.Forwarded(circuit) {
 		// It is not held any more, nor under way: lnd has failed it by itself.
 		d.post(input{id: f.order, event: jit.PartFailed{Key: f.key, Ours: true}})
+		d.divided(f.order)
 	}
 	return err
 }
@@ -181,6 +215,17 @@ func (d *Desk) unpark() {
 // any more, and their orders fail them.
 func (d *Desk) stuck(now time.Time) {
 	for _, f := range d.parked.take(func(f forward) bool { return !now.Before(f.until) }) {
+		d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
+	}
+}
+
+// divided answers the parts of a payment whose others have been failed by the switch,
+// those that have not left. An order that is paid has payments of which each stands alone.
+func (d *Desk) divided(order string) {
+	if rec, ok := d.views.get(order); !ok || final(rec.Order.State) {
+		return
+	}
+	for _, f := range d.parked.divide(order) {
 		d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
 	}
 }

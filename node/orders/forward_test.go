@@ -7,6 +7,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/lsp/jit"
 )
@@ -161,6 +162,55 @@ func TestStopWaitsForTheLink(t *testing.T) {
 				t.Errorf("the link has it: %v, the stop waits: %v", taken, waited)
 			}
 			w.start()
+		})
+	}
+}
+
+// TestNoHalfPayment: the client's link goes while the parts of a payment are on their way
+// to it. The switch has failed one; the others are failed too, before it or after it, and
+// not sent on when the link is back: the client would hold them and wait for that one.
+func TestNoHalfPayment(t *testing.T) {
+	for _, failsFirst := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.close()
+			w.sell(1_000_000)
+			w.desk.ClientOnline(client, 3)
+			w.part(1, 500_000)
+			w.part(2, 500_000)
+			w.want("open for 980000 msat in 2 parts, attempt 1")
+			w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+			failed := func() {
+				w.htlcs.NotifyLinkFailEvent(htlcswitch.HtlcKey{IncomingCircuit: key(1)},
+					htlcswitch.HtlcInfo{}, htlcswitch.HtlcEventTypeForward,
+					htlcswitch.NewLinkError(&lnwire.FailTemporaryChannelFailure{}), false)
+				time.Sleep(time.Second) // virtual: the desk gets to it
+			}
+			// The first leaves, and the link is gone when the second is to leave.
+			w.onForward = func() {
+				w.client(false)
+				if failsFirst {
+					failed()
+				}
+			}
+			w.usable(3)
+			time.Sleep(2 * time.Second)
+			if !failsFirst {
+				failed()
+			}
+			w.want("alias "+jitScid.String(), "forward 1: 480000 msat, extra_fee 0000000000004e20",
+				"fail 2: TemporaryChannelFailure")
+			w.state("owed")
+			w.onForward = nil
+			w.client(true)
+			w.usable(3)
+			w.want()
+
+			// The payer tries again, and all of it goes.
+			w.part(3, 500_000)
+			w.part(4, 500_000)
+			w.want("forward 3: 480000 msat, extra_fee 0000000000004e20",
+				"forward 4: 500000 msat")
 		})
 	}
 }

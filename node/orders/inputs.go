@@ -109,6 +109,10 @@ func (d *Desk) htlcEvent(ev any) {
 		d.part(ev.IncomingCircuit, func(k jit.CircuitKey) jit.Event {
 			return jit.PartFailed{Key: k, Ours: true}
 		})
+		in := ev.IncomingCircuit
+		if id, ok := d.routes.ofPart(jit.CircuitKey{Chan: in.ChanID, Index: in.HtlcID}); ok {
+			d.divided(id)
+		}
 	case *htlcswitch.FinalHtlcEvent:
 		// The outcome again, for a forward of which nothing else was heard.
 		d.part(ev.CircuitKey, func(k jit.CircuitKey) jit.Event {

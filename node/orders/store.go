@@ -229,6 +229,7 @@ func (d *Desk) prune() error {
 			delete(d.points, ch.Point)
 		}
 		d.routes.remove(e.order)
+		d.parked.begin(e.order.ID)
 		d.views.remove(e.order.ID)
 	}
 	return nil
