@@ -52,8 +52,9 @@ func FuzzClient(f *testing.F) {
 		e := &echo{text: raw}
 		e.client = NewClient(e, newChance(1))
 		ctx := context.Background()
-		menu, errs := []Item(nil), [3]error{}
-		menu, errs[0] = e.client.GetInfo(ctx, bob, "")
+		var errs [3]error
+		menu, err := e.client.GetInfo(ctx, bob, "")
+		errs[0] = err
 		_, errs[1] = e.client.ListProtocols(ctx, bob)
 		offered := Item{OpeningFeeParams: someParams(), Raw: json.RawMessage(item)}
 		bought, err := e.client.Buy(ctx, bob, offered, Want{PaymentSize: 1_000_000})
