@@ -124,7 +124,8 @@ func decodeRecord(data []byte) (*record, error) {
 	default:
 		return nil, fmt.Errorf("chanfactory: decode funding %q: state %q", j.Tag, j.State)
 	}
-	if n, err := hex.Decode(r.peer[:], []byte(j.Peer)); err != nil || n != len(r.peer) {
+	peer, err := hex.DecodeString(j.Peer)
+	if err != nil || copy(r.peer[:], peer) != len(peer) || len(peer) != len(r.peer) {
 		return nil, fmt.Errorf("chanfactory: decode funding %q: peer %q", j.Tag, j.Peer)
 	}
 	point, err := wire.NewOutPointFromString(j.Point)

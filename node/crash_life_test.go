@@ -51,7 +51,6 @@ type lifeline struct {
 	commits  int                          // guarded by mu; the same, counted
 	dies     func(n int, at moment) bool  // guarded by mu; nil: lives on
 	hit      chan struct{}                // guarded by mu; closed at the death
-	at       moment                       // guarded by mu; of the death
 	out      map[chainhash.Hash]time.Time // guarded by mu; broadcast, in all lives
 	late     []string                     // guarded by mu; what was tried to be broadcast after the end
 }

@@ -92,8 +92,8 @@ func (f *flood) wait(ctx context.Context, d time.Duration) {
 func (f *flood) repeat(ctx context.Context, s *stranger, n *atomic.Int64, make func(int) []byte) error {
 	for i := 0; ctx.Err() == nil; i++ {
 		_ = s.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if s.send(make(i)) != nil {
-			return nil
+		if err := s.send(make(i)); err != nil {
+			return nil //nolint:nilerr // the LSP ended the connection, which is its right
 		}
 		n.Add(1)
 		f.wait(ctx, f.pace)

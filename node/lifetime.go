@@ -40,7 +40,7 @@ func (n *Node) mayClose(point wire.OutPoint, how []CloseOption) error {
 	}
 	ch, err := n.channels.ChannelStateDB().FetchChannel(point)
 	if err != nil || closes(ch) {
-		return nil // there is nothing to close, or it is too late
+		return nil //nolint:nilerr // there is nothing to close, or it is too late
 	}
 	switch r.Order.State.(type) {
 	case jit.Paid:

@@ -82,7 +82,7 @@ func (n *Node) closeUnpaid(ctx context.Context, now time.Time) {
 func (n *Node) endUnpaid(ctx context.Context, r orders.Record, how ending) error {
 	ch, err := n.channels.ChannelStateDB().FetchChannel(*r.Point)
 	if err != nil || ch.ChanStatus() != channeldb.ChanStatusDefault {
-		return nil
+		return nil //nolint:nilerr // it is closed, or being closed
 	}
 	if how == byForce {
 		_, err := n.forceClose(*r.Point)
