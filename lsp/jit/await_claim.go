@@ -1,6 +1,9 @@
 package jit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 func (AwaitClaim) Name() string { return "awaiting_claim" }
 
@@ -34,6 +37,10 @@ func (s AwaitClaim) step(c *turn, ev Event) State {
 		if ev.Point != s.Channel.Point {
 			return nil
 		}
+		if s.Channel.Withheld {
+			s.Channel.Gone, s.Channel.Conn = true, 0
+			return s.void(c)
+		}
 		c.fail(heldParts(s.Sets), never, "the channel is closed")
 		s.Sets, s.Channel.Gone, s.Channel.Conn = nil, true, 0
 		return s
@@ -64,7 +71,7 @@ func (s AwaitClaim) another(c *turn, p Part) State {
 	case p.Amount < s.Channel.floor():
 		c.fail([]Part{p}, never, "the part is under the client's htlc_minimum_msat")
 
-	case s.Channel.Conn == 0 || len(s.Pending) >= limit:
+	case s.Channel.Conn == 0 || s.Dropping || len(s.Pending) >= limit:
 		c.fail([]Part{p}, later, "the payment was forwarded before this part came")
 
 	default:
@@ -107,9 +114,48 @@ func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
 func (s AwaitClaim) release(c *turn) AwaitClaim {
 	if s.Channel.Withheld && !s.Channel.Gone {
 		c.do(BroadcastFunding{s.Channel.Point})
-		s.Channel.Withheld = false
+		s.Channel.Withheld, s.Dropping = false, false
 	}
 	return s
+}
+
+// lapse is the height at which a channel whose funding is withheld is given up, if the client
+// has claimed nothing by then: the HTLCs over it have expired. No commitment of this channel
+// can be brought on chain, so nobody else would ever end the payment.
+func lapse(t *Terms, answered []Answer, s State) (at uint32, ok bool) {
+	claim, is := s.(AwaitClaim)
+	if !is || !claim.Channel.Withheld || claim.Channel.Gone || claim.Dropping {
+		return 0, false
+	}
+	at = ^uint32(0)
+	for _, a := range answered {
+		if slices.Contains(claim.Pending, a.Key) {
+			// judge has seen to it that the outgoing HTLC expires no later than this.
+			at = min(at, less(a.Expiry, uint32(t.CLTVExpiryDelta)))
+		}
+	}
+	return at, true
+}
+
+// drop gives the channel up. The preimage may be on its way: then the node does not drop
+// it, and PreimageKnown follows.
+func (s AwaitClaim) drop(c *turn) State {
+	c.do(DropChannel{s.Channel.Point})
+	s.Dropping = true
+	return s
+}
+
+// void fails what was forwarded over a channel that was dropped. It can't be claimed any
+// more: the channel's funding will never be there.
+func (s AwaitClaim) void(c *turn) State {
+	for _, key := range s.Pending {
+		if i := c.find(key); i >= 0 {
+			c.answered[i] = Answer{Key: key, Code: lost, Expiry: c.answered[i].Expiry}
+		}
+		c.do(FailPart{key, lost, "the client has not claimed in time, its channel is given up"})
+	}
+	s.Pending = nil
+	return s.settle(c)
 }
 
 func (s AwaitClaim) paid(c *turn) State {

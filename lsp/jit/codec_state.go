@@ -23,6 +23,7 @@ type stateRecord struct {
 	Pending   []keyRecord    `json:"pending,omitempty"`
 	Claimed   bool           `json:"claimed,omitempty"`
 	Refused   bool           `json:"refused,omitempty"`
+	Dropping  bool           `json:"dropping,omitempty"`
 }
 
 type setRecord struct {
@@ -77,7 +78,7 @@ func recordState(s State) stateRecord {
 		}
 	case AwaitClaim:
 		r.Hash, r.Fee, r.Waived = s.Hash.String(), s.Fee, s.Waived
-		r.Claimed, r.Refused = s.Claimed, s.Refused
+		r.Claimed, r.Refused, r.Dropping = s.Claimed, s.Refused, s.Dropping
 		r.Channel = recordChannel(s.Channel)
 		for _, k := range s.Pending {
 			r.Pending = append(r.Pending, recordKey(k))
@@ -131,7 +132,7 @@ func (r stateRecord) awaitClaim(sets []Set, ch Channel) (State, error) {
 	}
 	s := AwaitClaim{
 		Sets: sets, Hash: hash, Fee: r.Fee, Waived: r.Waived, Claimed: r.Claimed,
-		Refused: r.Refused, Channel: ch,
+		Refused: r.Refused, Channel: ch, Dropping: r.Dropping,
 	}
 	for _, k := range r.Pending {
 		s.Pending = append(s.Pending, k.key())

@@ -28,7 +28,7 @@ func TestHistories(t *testing.T) {
 		}
 		lives = 1 + n/events
 	}
-	reached := map[string]int{}
+	reached, voided := map[string]int{}, 0
 	for seed := range uint64(lives) {
 		s := newShell(t, seed)
 		for range events {
@@ -39,8 +39,14 @@ func TestHistories(t *testing.T) {
 			reached[s.o.State.Name()]++
 		}
 		s.drain()
+		if s.voided {
+			voided++
+		}
 	}
-	t.Log(reached)
+	t.Log(reached, voided)
+	if voided == 0 {
+		t.Error("no withheld channel was given up while its payment was with the client")
+	}
 	if len(reached) != 7 {
 		t.Errorf("only these states were reached: %v", reached)
 	}

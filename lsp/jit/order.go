@@ -88,6 +88,10 @@ type (
 		Claimed bool                // a part that bears no fee was claimed
 		Refused bool                // the client has failed a part
 		Channel Channel
+
+		// Dropping says that the channel is being given up: its funding is withheld, and the
+		// client has neither claimed nor failed the payment in time.
+		Dropping bool
 	}
 
 	// Owed has a channel that nobody has paid for. The next payment pays.

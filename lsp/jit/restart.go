@@ -22,6 +22,9 @@ func (c *turn) restart(s State, ev Restarted) State {
 			s = c.resolve(s, a.Key, PartFailed{Key: a.Key, Ours: true})
 		}
 	}
+	if claim, ok := s.(AwaitClaim); ok && claim.Channel.Gone && claim.Channel.Withheld {
+		s = claim.void(c)
+	}
 	c.keep(func(a Answer) bool { return there(a.Key) })
 	s = c.reach(s, ev.Height)
 	c.forget(ev.Height)
@@ -86,7 +89,7 @@ func (s AwaitChannel) restarted(c *turn, f *Funding) State {
 }
 
 func (s AwaitClaim) restarted(c *turn, f *Funding) State {
-	s.Channel = s.Channel.restarted(f)
+	s.Channel, s.Dropping = s.Channel.restarted(f), false
 	if s.Channel.Gone {
 		c.fail(heldParts(s.Sets), never, "the channel is closed")
 		s.Sets = nil

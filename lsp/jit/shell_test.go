@@ -40,6 +40,7 @@ type shell struct {
 	alias          wire.OutPoint
 	points         byte
 	claimed        bool // a part was claimed on the channel
+	voided         bool // a part was failed because its channel was given up
 
 	htlcs map[CircuitKey]*htlc
 	keys  []CircuitKey
@@ -101,6 +102,10 @@ func (s *shell) do(cmd Command, lost bool) {
 
 	case FailPart:
 		h := s.htlcs[cmd.Key]
+		if h.forwarded && s.channel != nil && s.channel.Gone && s.channel.Withheld {
+			s.must(!h.claimed, "a failure of what was claimed")
+			h.forwarded, s.voided = false, true
+		}
 		s.must(!h.forwarded, "a failure of what was forwarded")
 		old := less(h.part.IncomingExpiry, s.o.Terms.Rules.ExpiryMargin) <= s.height
 		s.must(h.code == 0 || h.code == cmd.Code || old, "another failure than before")
@@ -164,6 +169,9 @@ func (s *shell) event() Event {
 		return s.outcome()
 	case 13:
 		s.height += s.r.Uint32N(12) * s.r.Uint32N(2)
+		if s.r.IntN(8) == 0 {
+			s.height += 60 // what was forwarded expires
+		}
 		return Height{s.height}
 	case 14:
 		if s.r.IntN(4) == 0 {

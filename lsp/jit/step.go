@@ -10,6 +10,10 @@ import (
 const (
 	later = lnwire.CodeTemporaryChannelFailure
 	never = lnwire.CodeUnknownNextPeer
+
+	// lost is for what was forwarded over a channel that is given up: it is the failure that
+	// lnd's switch gives then.
+	lost = lnwire.CodePermanentChannelFailure
 )
 
 // New is an order as it stands when it was just bought.
@@ -153,6 +157,9 @@ func (c *turn) runOut(s State) State {
 
 // reach acts on a block height.
 func (c *turn) reach(s State, height uint32) State {
+	if at, ok := lapse(c.terms, c.answered, s); ok && at <= height {
+		s = s.(AwaitClaim).drop(c)
+	}
 	_, paid := s.(Paid)
 	return c.weed(s, func(set Set) (lnwire.FailCode, string) {
 		if set.untilHeight(c.terms, paid) > height {
@@ -257,13 +264,17 @@ func deadline(t *Terms, s State) (time.Time, bool) {
 
 // DeadlineHeight is the block height from which the order wants a Height: the
 // lowest over the held parts of incoming expiry less Rules.ExpiryMargin, and, while
-// the fee is not paid, of the last at which the client takes the part; or that at
-// which an answered part need not be remembered any more.
+// the fee is not paid, of the last at which the client takes the part; that at which a
+// withheld channel is given up; or that at which an answered part need not be remembered
+// any more.
 func (o Order) DeadlineHeight() (uint32, bool) {
 	lowest, ok := ^uint32(0), false
 	_, paid := o.State.(Paid)
 	for _, set := range o.State.hold() {
 		lowest, ok = min(lowest, set.untilHeight(&o.Terms, paid)), true
+	}
+	if at, lapses := lapse(&o.Terms, o.Answered, o.State); lapses {
+		lowest, ok = min(lowest, at), true
 	}
 	for _, a := range o.Answered {
 		if at, resolved := a.forgetAt(&o.Terms); resolved {

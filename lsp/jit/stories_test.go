@@ -223,6 +223,17 @@ func restarts() []story {
 			at{7, arrive(2, 3, 5_000)}, at{9, usable(first, 1)})},
 		{"restart when paid, before the broadcast", trusting(fixed()), forwarded(
 			at{3, PartClaimed{key(1)}}, at{5, outstanding(withheld, 1, 2)})},
+		{"a withheld payment is left lying, and its channel given up", trusting(fixed()), forwarded(
+			at{5, Height{tip + 49}}, at{6, Height{tip + 50}}, at{6, arrive(1, 3, 400_000)},
+			at{7, ChannelGone{first}}, at{8, arrive(1, 1, 400_000)})},
+		{"the preimage comes while the channel is given up", trusting(fixed()), forwarded(
+			at{6, Height{tip + 50}}, at{7, PreimageKnown{part(1, 1, 1).Hash}},
+			at{8, PartClaimed{key(1)}})},
+		{"restart while a withheld channel is given up", trusting(fixed()), forwarded(
+			at{6, Height{tip + 50}}, at{7, restartAt(withheld, tip+50)}, at{8, ChannelGone{first}})},
+		{"restart after a withheld channel was given up", trusting(fixed()), forwarded(
+			at{6, Height{tip + 50}}, at{7, restartAt(dropped, tip+50)},
+			at{8, arrive(1, 1, 400_000)})},
 		{"restart while dropping", trusting(fixed()), owed(
 			at{5, outstanding(withheld)}, at{6, arrive(2, 3, 1_000_000)}, at{6, ClientOnline{1}},
 			at{7, ChannelGone{first}})},
@@ -241,6 +252,13 @@ func restarts() []story {
 			at{5, outstanding(live(first))}, at{6, usable(first, 1)},
 			at{7, arrive(2, 3, 1_000_000)})},
 	}
+}
+
+// restartAt is a restart at a height, with both parts there.
+func restartAt(f *Funding, height uint32) Restarted {
+	ev := outstanding(f, 1, 2)
+	ev.Height = height
+	return ev
 }
 
 func tell(stories []story) string {
