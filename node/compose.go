@@ -10,12 +10,14 @@ import (
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/htlcswitch"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/routing/route"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node/court"
 	"github.com/inletlsp/inlet/node/forward"
 	"github.com/inletlsp/inlet/node/pay"
@@ -174,6 +176,9 @@ func (n *Node) composeCourt() error {
 		Fees: n.source.Fees(), Beacon: n.beacon, Switch: n.engine.Switch(),
 		Registry: n.registry.InvoiceRegistry, Onions: n.engine.Onions(),
 		Htlcs: n.engine.HtlcEvents(), CustomHTLCs: pay.NewShaper(n.buyer),
+		Withholds: func(in models.CircuitKey) bool {
+			return n.orders.Withholds(jit.CircuitKey{Chan: in.ChanID, Index: in.HtlcID})
+		},
 		MaxFeeRate: n.opts.Onchain.MaxFeeRate, Publish: n.wallet.Publish,
 		Notify: court.Notify{Closed: n.channelClosed}, Log: log,
 	})

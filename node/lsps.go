@@ -290,7 +290,18 @@ func (o opener) Release(point wire.OutPoint) error {
 	return o.n.factory.Release(ctx, point)
 }
 
+// Drop implements orders.Opener. While the client has an HTLC on the channel it may be about to
+// claim it, so the link goes first: what it has learned by then is final. A channel that the client
+// has claimed on is not dropped, for only our transaction pays the client.
 func (o opener) Drop(point wire.OutPoint, reason string) error {
+	if r, ok := o.n.orders.OfChannel(point); ok {
+		if claim, waits := r.Order.State.(jit.AwaitClaim); waits {
+			o.n.links.Remove(lnwire.NewChanIDFromOutPoint(point))
+			if _, claimed := o.n.beacon.LookupPreimage(claim.Hash); claimed {
+				return fmt.Errorf("node: the client has claimed on channel %v: it is not dropped", point)
+			}
+		}
+	}
 	ctx, cancel := o.n.callContext()
 	defer cancel()
 	return o.n.factory.Drop(ctx, point, reason)

@@ -15,8 +15,9 @@ import (
 	"github.com/lightningnetwork/lnd/sweep"
 )
 
-// noGrace: an invoice's HTLC is claimed on chain as soon as that is needed.
-const noGrace time.Duration = 0
+// noForce is how long lnd waits with a forced close for an HTLC of which goesOnChain says no: for
+// ever. For lnd these are payments of our own, which it lets expire without hurry if told to.
+const noForce time.Duration = 1<<63 - 1
 
 // sweepWallet is the wallet as the sweeper wants it.
 type sweepWallet struct{ *lnwallet.LightningWallet }
@@ -113,6 +114,14 @@ func (c *Court) incomingOf(out models.CircuitKey) *models.CircuitKey {
 	return nil
 }
 
+// goesOnChain says whether an outgoing HTLC that expires is a reason to close its channel by force.
+// It is, whether it was forwarded or is a payment of ours, unless the channel's funding is withheld:
+// our commitment could not confirm, and the channel would count as closing for ever.
+func (c *Court) goesOnChain(scid lnwire.ShortChannelID, index uint64) bool {
+	in := c.incomingOf(models.CircuitKey{ChanID: scid, HtlcID: index})
+	return in == nil || c.parts.Withholds == nil || !c.parts.Withholds(*in)
+}
+
 func (c *Court) arbConfig(budget *contractcourt.BudgetConfig) contractcourt.ChainArbitratorConfig {
 	p, chans := c.parts, c.parts.Channels.ChannelStateDB()
 	custom := fn.None[contractcourt.CustomHtlcChecker]()
@@ -146,8 +155,8 @@ func (c *Court) arbConfig(budget *contractcourt.BudgetConfig) contractcourt.Chai
 		// leaves NotifyClosedChannel out, and we would never learn of its end.
 		NotifyFullyResolvedChannel:    c.notifyResolved,
 		OnionProcessor:                p.Onions,
-		PaymentsExpirationGracePeriod: noGrace,
-		IsForwardedHTLC:               p.Switch.IsForwardedHTLC,
+		PaymentsExpirationGracePeriod: noForce,
+		IsForwardedHTLC:               c.goesOnChain,
 		Clock:                         clock.NewDefaultClock(),
 		SubscribeBreachComplete:       c.breach.SubscribeBreachComplete,
 		PutFinalHtlcOutcome:           chans.PutOnchainFinalHtlcOutcome,

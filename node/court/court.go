@@ -19,6 +19,7 @@ import (
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/contractcourt"
 	"github.com/lightningnetwork/lnd/fn/v2"
+	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/htlcswitch"
 	"github.com/lightningnetwork/lnd/htlcswitch/hop"
 	"github.com/lightningnetwork/lnd/invoices"
@@ -64,6 +65,9 @@ type Parts struct {
 	// CustomHTLCs says which HTLCs carry an extra_fee: their amount on chain is
 	// less than the onion's, and the resolver must not take that for fraud.
 	CustomHTLCs contractcourt.CustomHtlcChecker
+	// Withholds says that an incoming HTLC was forwarded over a channel whose funding is
+	// withheld. Such a channel is never closed by force when the HTLC expires: its owner ends it.
+	Withholds func(incoming models.CircuitKey) bool
 	// MaxFeeRate caps what a sweep pays.
 	MaxFeeRate chainfee.SatPerVByte
 	Publish    func(*wire.MsgTx, string) error

@@ -25,6 +25,7 @@ import (
 	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/contractcourt"
 	"github.com/lightningnetwork/lnd/fn/v2"
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/htlcswitch"
@@ -266,8 +267,14 @@ func (e *Engine) ResumeWith(key models.CircuitKey, amount lnwire.MilliSatoshi,
 	})
 }
 
-// Fail fails a held HTLC back with any failure of BOLT 4.
+// Fail fails a held HTLC back with any failure of BOLT 4; or one that was forwarded over a channel
+// whose funding was cancelled since, where it can't be claimed any more. lnd makes that one a
+// permanent_channel_failure.
 func (e *Engine) Fail(key models.CircuitKey, f lnwire.FailureMessage) error {
+	circuit := e.swtch.CircuitLookup().LookupCircuit(key)
+	if circuit != nil && circuit.HasKeystone() {
+		return e.void(*circuit.Outgoing, f)
+	}
 	reason, err := markFailure(f)
 	if err != nil {
 		return err
@@ -275,6 +282,23 @@ func (e *Engine) Fail(key models.CircuitKey, f lnwire.FailureMessage) error {
 	return e.intercept.Resolve(&htlcswitch.FwdResolution{
 		Key: key, Action: htlcswitch.FwdActionFail, FailureMessage: reason,
 	})
+}
+
+// void ends an HTLC that went out on a channel that was never funded. On any other it could still be
+// claimed, and what is failed to the payer would be ours to pay.
+func (e *Engine) void(out models.CircuitKey, f lnwire.FailureMessage) error {
+	closed, err := e.cfg.Channels.ChannelStateDB().FetchClosedChannels(false)
+	if err != nil {
+		return fmt.Errorf("forward: load closed channels: %w", err)
+	}
+	for _, ch := range closed {
+		if ch.ShortChanID == out.ChanID && ch.CloseType == channeldb.FundingCanceled {
+			return e.swtch.ProcessContractResolution(contractcourt.ResolutionMsg{
+				SourceChan: out.ChanID, HtlcIndex: out.HtlcID, Failure: f,
+			})
+		}
+	}
+	return fmt.Errorf("forward: HTLC %v may still be claimed: it is not failed", out)
 }
 
 // Forwarded reports whether the incoming HTLC has left for its next hop, or was

@@ -149,6 +149,8 @@ func (d *Desk) failure(terms jit.Terms, code lnwire.FailCode) (lnwire.FailureMes
 		return lnwire.NewTemporaryChannelFailure(nil), nil
 	case lnwire.CodeTemporaryNodeFailure:
 		return &lnwire.FailTemporaryNodeFailure{}, nil
+	case lnwire.CodePermanentChannelFailure:
+		return &lnwire.FailPermanentChannelFailure{}, nil
 	case lnwire.CodeExpiryTooFar:
 		return &lnwire.FailExpiryTooFar{}, nil
 	}

@@ -69,6 +69,7 @@ func FailureName(code lnwire.FailCode) string {
 var boltNames = map[lnwire.FailCode]string{
 	lnwire.CodeTemporaryNodeFailure:    "temporary_node_failure",
 	lnwire.CodeTemporaryChannelFailure: "temporary_channel_failure",
+	lnwire.CodePermanentChannelFailure: "permanent_channel_failure",
 	lnwire.CodeUnknownNextPeer:         "unknown_next_peer",
 	lnwire.CodeAmountBelowMinimum:      "amount_below_minimum",
 	lnwire.CodeFeeInsufficient:         "fee_insufficient",

@@ -111,6 +111,18 @@ func (d *Desk) Expects(client [33]byte) bool {
 	return d.views.open[client] > 0
 }
 
+// Withholds says that an incoming HTLC was forwarded over a channel whose funding is withheld: no
+// transaction of that channel can be brought on chain.
+func (d *Desk) Withholds(key jit.CircuitKey) bool {
+	id, ok := d.routes.ofPart(key)
+	if !ok {
+		return false
+	}
+	r, _ := d.views.get(id)
+	claim, ok := r.Order.State.(jit.AwaitClaim)
+	return ok && claim.Channel.Withheld
+}
+
 // OfChannel is the order whose channel this is.
 func (d *Desk) OfChannel(point wire.OutPoint) (Record, bool) {
 	d.views.mu.RLock()
