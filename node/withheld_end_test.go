@@ -5,6 +5,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/pay"
@@ -67,4 +70,82 @@ func TestWithheldTimedOut(t *testing.T) {
 		t.Errorf("the payer's channel is %s", state)
 	}
 	m.wantNotBroadcast(order)
+}
+
+// TestWithheldTimedOutWhileDown: the LSP is away when the HTLC expires, and finds it so.
+func TestWithheldTimedOutWhileDown(t *testing.T) {
+	m := newMarket(t, marketPlan{seller: trusted})
+	client := m.node("client", nil)
+	out, release := m.heldByTheClient(client)
+	defer release()
+	order := m.seller.Orders()[0]
+	m.seller.Stop()
+	m.mineSlowly(80, m.payer)
+	m.seller.Start()
+	got := <-out
+	must(t, got.err)
+	if got.payment.Status != pay.Failed {
+		t.Fatalf("the payment: %+v", got.payment)
+	}
+	m.soon(waitLink, func(context.Context) bool { return len(m.channels(m.seller, client)) == 0 })
+	m.wantNotBroadcast(order)
+	if state := m.channels(m.payer, m.seller)[0].State; state != api.ChannelOpen {
+		t.Errorf("the payer's channel is %s", state)
+	}
+}
+
+// LSPS2-88: the LSP is started again while the client has the payment; the coins stay leased, and the
+// preimage that comes afterwards lets the funding out.
+func TestWithheldClaimedAfterRestart(t *testing.T) {
+	m := newMarket(t, marketPlan{seller: trusted})
+	client := m.node("client", nil)
+	out, release := m.heldByTheClient(client)
+	order := m.seller.Orders()[0]
+	m.seller.Stop()
+	m.seller.Start()
+	if _, err := m.Chain.Tx(order.Point.Hash); err == nil {
+		t.Error("the restart has broadcast the funding")
+	}
+	leased := 0
+	coins, err := m.seller.Utxos()
+	must(t, err)
+	for _, c := range coins {
+		if c.Leased {
+			leased++
+		}
+	}
+	if leased == 0 {
+		t.Error("the coins of the withheld funding are not leased after the restart")
+	}
+	release()
+	m.wantFunded(<-out, order)
+}
+
+// TestWithheldPayerOnChain: the payer's channel is closed by force while the client has the payment.
+// The preimage lets the funding out, and the LSP takes the payer's HTLC on chain with it.
+func TestWithheldPayerOnChain(t *testing.T) {
+	m := newMarket(t, marketPlan{seller: trusted})
+	client := m.node("client", nil)
+	out, release := m.heldByTheClient(client)
+	order := m.seller.Orders()[0]
+	point, err := wire.NewOutPointFromString(m.channels(m.payer, m.seller)[0].ChannelPoint)
+	must(t, err)
+	_, err = m.payer.ForceClose(*point)
+	must(t, err)
+	m.mineSlowly(10, m.seller, m.payer)
+	m.event(m.seller, node.ChannelClosed, point.String())
+	release()
+	m.wantFunded(m.mineUntilPaid(out, 20), order)
+}
+
+// wantFunded has the payment be made and its funding be out.
+func (m *market) wantFunded(got paid, r orders.Record) {
+	m.t.Helper()
+	must(m.t, got.err)
+	if got.payment.Status != pay.Succeeded {
+		m.t.Fatalf("the payment: %+v", got.payment.Failure)
+	}
+	ctx, cancel := m.Context()
+	defer cancel()
+	must(m.t, m.Chain.WaitTx(ctx, r.Point.Hash))
 }
