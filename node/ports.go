@@ -126,7 +126,7 @@ func (n *Node) fundingEvent(ev chanfactory.Event) {
 		})
 	case chanfactory.Dropped:
 		n.countAnchors()
-		n.orders.ChannelGone(ev.Point)
+		n.orders.ChannelDropped(ev.Point)
 	case chanfactory.Confirmed:
 		n.orders.ChannelConfirmed(ev.Point)
 		n.events.add(Event{Kind: ChannelConfirmed, ChannelPoint: ev.Point.String(),

@@ -37,8 +37,9 @@ func (s AwaitClaim) step(c *turn, ev Event) State {
 		if ev.Point != s.Channel.Point {
 			return nil
 		}
-		if s.Channel.Withheld {
-			s.Channel.Gone, s.Channel.Conn = true, 0
+		if ev.Unfunded || s.Channel.Withheld {
+			// The preimage may have come too late to stop it; the payer has its money back.
+			s.Channel.Gone, s.Channel.Withheld, s.Channel.Conn = true, true, 0
 			return s.void(c)
 		}
 		c.fail(heldParts(s.Sets), never, "the channel is closed")

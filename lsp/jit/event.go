@@ -55,8 +55,12 @@ type (
 		Reason string
 	}
 
-	// ChannelGone says that the channel is closed, or dropped unfunded.
-	ChannelGone struct{ Point wire.OutPoint }
+	// ChannelGone says that the channel is closed, or with Unfunded that it was dropped and
+	// its funding will never be there.
+	ChannelGone struct {
+		Point    wire.OutPoint
+		Unfunded bool
+	}
 
 	// PartClaimed says that the client gave the preimage for this part.
 	PartClaimed struct{ Key CircuitKey }

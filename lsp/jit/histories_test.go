@@ -104,7 +104,7 @@ func (s *shell) step(ev Event) {
 	}
 	if drop, ok := dropped(cmds); ok && !lost && s.r.IntN(2) == 0 {
 		s.channel.Gone, s.usable = true, false
-		s.step(ChannelGone{drop.Point})
+		s.step(ChannelGone{drop.Point, true})
 	}
 	if lost {
 		s.trace = append(s.trace, func() string { return "crash, the commands are lost" })

@@ -126,7 +126,7 @@ func TestDone(t *testing.T) {
 	if ch, ok := o.Channel(); !ok || ch.Point != first || !o.Unpaid() {
 		t.Errorf("channel %v, %v", ch, ok)
 	}
-	steps(t, &o, PartClaimed{key(0)}, ChannelGone{first})
+	steps(t, &o, PartClaimed{key(0)}, ChannelGone{Point: first})
 	if o.Done() || o.Unpaid() {
 		t.Error("done while a part can be offered again")
 	}

@@ -80,7 +80,7 @@ func events() []Event {
 		OpenFailed{FaultRefused, "no", true}, OpenFailed{FaultGone, "gone", false},
 		OpenFailed{FaultTerms, "odd", false}, OpenFailed{FaultTimeout, "slow", false},
 		usable(first, 7), usable(first, 8), usable(second, 7),
-		ChannelGone{first}, ChannelGone{second},
+		ChannelGone{Point: first}, ChannelGone{first, true}, ChannelGone{Point: second},
 		ChannelRefused{first, "no"}, ChannelRefused{second, "no"},
 		PartClaimed{key(1)}, PartClaimed{key(9)}, PartFailed{Key: key(1)}, PartFailed{Key: key(9)},
 		PartGone{key(1)}, PartGone{key(9)},

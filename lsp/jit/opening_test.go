@@ -199,7 +199,7 @@ func TestWithheldFundingIsReleasedByTheClaim(t *testing.T) {
 	if drop := commands[DropChannel](p.last); len(drop) != 1 || drop[0].Point != first {
 		t.Fatalf("no claim, and the channel stays: %+v", p.last)
 	}
-	p.do(ChannelGone{first}).state("awaiting_parts")
+	p.do(ChannelGone{Point: first}).state("awaiting_parts")
 	if n := len(commands[BroadcastFunding](p.all)); n != 0 {
 		t.Fatalf("%d broadcasts without a claim", n)
 	}

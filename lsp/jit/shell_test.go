@@ -163,7 +163,7 @@ func (s *shell) event() Event {
 	case 10:
 		if s.live() && s.r.IntN(4) == 0 {
 			s.channel.Gone, s.usable = true, false
-			return ChannelGone{s.channel.Point}
+			return ChannelGone{s.channel.Point, s.channel.Withheld}
 		}
 	case 11, 12:
 		return s.outcome()

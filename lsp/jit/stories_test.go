@@ -115,7 +115,7 @@ func TestStories(t *testing.T) {
 			at{2, OpenSigned{first}}, at{3, ChannelRefused{first, "no"}}, at{4, ClientGone{}},
 			at{5, ClientOnline{8}}, at{5, usable(first, 8)}, at{9, arrive(2, 3, 1_000_000)})},
 		{"the client refuses a channel that is withheld", trusting(fixed()), opened(
-			at{2, OpenSigned{first}}, at{3, ChannelRefused{first, "no"}}, at{4, ChannelGone{first}},
+			at{2, OpenSigned{first}}, at{3, ChannelRefused{first, "no"}}, at{4, ChannelGone{Point: first}},
 			at{9, arrive(2, 3, 1_000_000)})},
 		{"we have no coins", fixed(), opened(at{2, OpenFailed{FaultOurs, "no coins", false}})},
 		{"the client is silent, three times", fixed(), opened(
@@ -138,21 +138,21 @@ func TestStories(t *testing.T) {
 		{"the client reconnected before it claimed: refused", refuse, owed(
 			at{4, ClientGone{}}, at{5, usable(first, 8)}, at{9, arrive(2, 3, 1_000_000)})},
 		{"the channel closes before it is used", fixed(), opened(
-			at{2, OpenSigned{first}}, at{3, ChannelGone{first}}, at{4, arrive(2, 3, 1_000_000)})},
+			at{2, OpenSigned{first}}, at{3, ChannelGone{Point: first}}, at{4, arrive(2, 3, 1_000_000)})},
 		{"the channel closes with the payment on it", fixed(), forwarded(
-			at{3, arrive(2, 3, 400_000)}, at{3, ChannelGone{first}}, at{4, arrive(1, 1, 400_000)},
+			at{3, arrive(2, 3, 400_000)}, at{3, ChannelGone{Point: first}}, at{4, arrive(1, 1, 400_000)},
 			at{600, PartClaimed{key(1)}}, at{601, arrive(2, 4, 400_000)})},
 		{"the funding is withheld until the claim", trusting(fixed()), forwarded(
 			at{3, PartClaimed{key(2)}}, at{3, PartClaimed{key(1)}})},
 		{"the withheld channel is dropped when the client fails", trusting(fixed()), owed(
-			at{4, arrive(2, 3, 1_000_000)}, at{4, ClientOnline{7}}, at{5, ChannelGone{first}},
+			at{4, arrive(2, 3, 1_000_000)}, at{4, ClientOnline{7}}, at{5, ChannelGone{Point: first}},
 			at{6, OpenSigned{second}}, at{6, usable(second, 7)}, at{7, PartClaimed{key(3)}})},
 		{"the client reconnected: a withheld channel is made anew in the same hold",
 			trusting(fixed()), opened(at{2, OpenSigned{first}}, at{2, ClientGone{}},
-				at{5, ClientOnline{8}}, at{5, usable(first, 8)}, at{5, ChannelGone{first}},
+				at{5, ClientOnline{8}}, at{5, usable(first, 8)}, at{5, ChannelGone{Point: first}},
 				at{6, OpenSigned{second}}, at{6, usable(second, 8)}, at{7, PartClaimed{key(1)}})},
 		{"a withheld channel that is lost is made anew", trusting(fixed()), opened(
-			at{2, OpenSigned{first}}, at{3, ChannelGone{first}}, at{4, OpenSigned{second}})},
+			at{2, OpenSigned{first}}, at{3, ChannelGone{Point: first}}, at{4, OpenSigned{second}})},
 		{"an expiry comes near while parts are held", fixed(), []at{
 			{0, PartArrived{Part: part(1, 1, 400_000), Height: tip}}, {10, Height{tip + 6}},
 			{20, Height{tip + 7}}}},
@@ -225,18 +225,21 @@ func restarts() []story {
 			at{3, PartClaimed{key(1)}}, at{5, outstanding(withheld, 1, 2)})},
 		{"a withheld payment is left lying, and its channel given up", trusting(fixed()), forwarded(
 			at{5, Height{tip + 49}}, at{6, Height{tip + 50}}, at{6, arrive(1, 3, 400_000)},
-			at{7, ChannelGone{first}}, at{8, arrive(1, 1, 400_000)})},
+			at{7, ChannelGone{Point: first}}, at{8, arrive(1, 1, 400_000)})},
 		{"the preimage comes while the channel is given up", trusting(fixed()), forwarded(
 			at{6, Height{tip + 50}}, at{7, PreimageKnown{part(1, 1, 1).Hash}},
 			at{8, PartClaimed{key(1)}})},
+		{"the preimage comes when the channel is given up", trusting(fixed()), forwarded(
+			at{6, Height{tip + 50}}, at{7, PreimageKnown{part(1, 1, 1).Hash}},
+			at{8, ChannelGone{first, true}})},
 		{"restart while a withheld channel is given up", trusting(fixed()), forwarded(
-			at{6, Height{tip + 50}}, at{7, restartAt(withheld, tip+50)}, at{8, ChannelGone{first}})},
+			at{6, Height{tip + 50}}, at{7, restartAt(withheld, tip+50)}, at{8, ChannelGone{Point: first}})},
 		{"restart after a withheld channel was given up", trusting(fixed()), forwarded(
 			at{6, Height{tip + 50}}, at{7, restartAt(dropped, tip+50)},
 			at{8, arrive(1, 1, 400_000)})},
 		{"restart while dropping", trusting(fixed()), owed(
 			at{5, outstanding(withheld)}, at{6, arrive(2, 3, 1_000_000)}, at{6, ClientOnline{1}},
-			at{7, ChannelGone{first}})},
+			at{7, ChannelGone{Point: first}})},
 		{"restart after dropping", trusting(fixed()), owed(
 			at{5, outstanding(dropped)}, at{6, arrive(2, 3, 1_000_000)}, at{6, ClientOnline{1}})},
 		{"restart, and the channel was closed", fixed(), owed(

@@ -106,6 +106,9 @@ func say(v any) string {
 	case ChannelUsable:
 		return fmt.Sprintf("channel %d usable %d", v.Point.Hash[0], v.Conn)
 	case ChannelGone:
+		if v.Unfunded {
+			return fmt.Sprintf("channel %d dropped", v.Point.Hash[0])
+		}
 		return fmt.Sprintf("channel %d gone", v.Point.Hash[0])
 	case ChannelRefused:
 		return fmt.Sprintf("channel %d refused", v.Point.Hash[0])

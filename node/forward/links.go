@@ -90,6 +90,8 @@ type Links struct {
 	byChan map[lnwire.ChannelID]*oneLink           // guarded by mu
 	boxes  map[lnwire.ChannelID]htlcswitch.MailBox // of channels that are not closed; guarded by mu
 	closed bool                                    // guarded by mu
+	// retired are the channels that get no link now; guarded by mu.
+	retired map[lnwire.ChannelID]bool
 }
 
 // connLinks is what belongs to one connection.
@@ -116,6 +118,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	return &Links{
 		cfg: cfg, conns: map[[33]byte]*connLinks{},
 		byChan: map[lnwire.ChannelID]*oneLink{}, boxes: map[lnwire.ChannelID]htlcswitch.MailBox{},
+		retired: map[lnwire.ChannelID]bool{},
 	}
 }
 
@@ -154,6 +157,9 @@ func (l *Links) PeerOnline(p Peer) error {
 func (l *Links) resume(c *connLinks, ch *channeldb.OpenChannel) error {
 	id := lnwire.NewChanIDFromOutPoint(ch.FundingOutpoint)
 	switch {
+	case l.isRetired(id):
+		return nil
+
 	case ch.IsPending:
 		// The funding flow makes its link later; the peer waits for our
 		// channel_reestablish before it sends channel_ready again.
@@ -221,6 +227,9 @@ func (l *Links) Ready(p Peer, ch *channeldb.OpenChannel, m *lnwire.ChannelReady)
 	if one := l.find(id); one != nil {
 		return l.readyAgain(one, m)
 	}
+	if l.isRetired(id) {
+		return errRetired
+	}
 	return l.add(c, ch, m)
 }
 
@@ -268,6 +277,36 @@ func (l *Links) Remove(id lnwire.ChannelID) {
 	delete(l.byChan, id)
 	l.mu.Unlock()
 	l.cfg.Engine.swtch.RemoveLink(id)
+}
+
+// errRetired says that the channel is being given up.
+var errRetired = errors.New("forward: the channel is being given up")
+
+// Retire removes the link of a channel with the peer, and has none be made before Restore: what
+// the channel has learned when it returns is final.
+func (l *Links) Retire(peer [33]byte, id lnwire.ChannelID) {
+	l.mu.Lock()
+	c := l.conns[peer]
+	l.retired[id] = true
+	l.mu.Unlock()
+	if c != nil {
+		c.mu.Lock() // a link that is being made is made by then
+		defer c.mu.Unlock()
+	}
+	l.Remove(id)
+}
+
+// Restore takes Retire back. The link is made with the next connection.
+func (l *Links) Restore(id lnwire.ChannelID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.retired, id)
+}
+
+func (l *Links) isRetired(id lnwire.ChannelID) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.retired[id]
 }
 
 // removeOnly is Remove for a channel whose link is still this one. A link reports its

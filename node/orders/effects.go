@@ -83,7 +83,7 @@ func (d *Desk) do(terms jit.Terms, id string, cmd jit.Command) error {
 		err := d.ports.Opener.Drop(c.Point, "the payment that it was for did not come")
 		if err == nil {
 			// By its id: an order that only waits for this end is not found by the channel.
-			d.post(input{id: id, event: jit.ChannelGone{Point: c.Point}})
+			d.post(input{id: id, event: jit.ChannelGone{Point: c.Point, Unfunded: true}})
 		}
 		return err
 	case jit.BroadcastFunding:

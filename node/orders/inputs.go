@@ -83,6 +83,11 @@ func (d *Desk) ChannelRefused(point wire.OutPoint, reason string) {
 	d.post(input{point: &point, event: jit.ChannelRefused{Point: point, Reason: reason}})
 }
 
+// ChannelDropped tells that a channel was given up, and that its funding will never be there.
+func (d *Desk) ChannelDropped(point wire.OutPoint) {
+	d.post(input{point: &point, event: jit.ChannelGone{Point: point, Unfunded: true}})
+}
+
 // ChannelConfirmed tells that a channel's funding is confirmed.
 func (d *Desk) ChannelConfirmed(point wire.OutPoint) {
 	d.post(input{point: &point, stage: StageConfirmed})

@@ -112,7 +112,7 @@ func (k *worker) channelCommand(p wire.OutPoint, ch *channel, c funding.Command)
 		k.send(c.Msg)
 	case funding.Tell:
 		if _, ok := c.What.(funding.ToldDropped); ok {
-			w.lsp.desk.post(input{point: &p, event: jit.ChannelGone{Point: p}})
+			w.lsp.desk.post(input{point: &p, event: jit.ChannelGone{Point: p, Unfunded: true}})
 		}
 	}
 	return nil
@@ -142,7 +142,7 @@ func (k *worker) keep(tag string, to recordState, done funding.ChannelEvent) fun
 
 // link hands the channel over to the links.
 func (k *worker) link(p wire.OutPoint) funding.ChannelEvent {
-	if k.conn == 0 || k.c.conn != k.conn || k.w.channel(p) == nil {
+	if k.conn == 0 || k.c.conn != k.conn || k.w.channel(p) == nil || k.w.lsp.retired[p] {
 		return funding.LinkFailed{}
 	}
 	k.w.durable("their channel_ready", func() { k.w.disk.channels[p].ready = true })

@@ -58,7 +58,7 @@ func (w *world) connect(c *client) {
 		if ch == nil || ch.client != c {
 			continue
 		}
-		if ch.open {
+		if ch.open && !w.lsp.retired[p] {
 			w.lsp.swtch.links[p] = &link{conn: c.conn}
 		}
 		c.inbox = append(c.inbox, reestablish{p})
@@ -225,6 +225,8 @@ func (w *world) sendAnswer(c *client, r *received) {
 	switch {
 	case w.lsp == nil:
 		return
+	case w.unfunded(r.point):
+		return // it is too late, and there is nothing to claim
 	case w.disk.channels[r.point].closed:
 		w.onChain(r.point, r.key, claimed)
 		return
@@ -320,7 +322,8 @@ func (w *world) finish(c *client, r *received, claim bool) {
 	if claim {
 		r.state = "claimed"
 		h := w.htlcs[r.key]
-		w.must(h.outcome == pending, "a part is claimed downstream that was failed upstream", r.key)
+		w.must(h.outcome == pending || w.unfunded(r.point),
+			"a part is claimed downstream that was failed upstream", r.key)
 		h.claimed, h.taken = true, r.fee
 		w.checkSkim(h.order)
 	}

@@ -3,6 +3,7 @@ package world
 import (
 	"fmt"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory/funding"
@@ -45,11 +46,19 @@ func (d *desk) do(e *entry, cmd jit.Command) {
 	case jit.CancelOpen:
 		w.cancel(b)
 	case jit.DropChannel:
+		if w.claimedOn(e, c.Point) {
+			w.say("%s: cannot drop: the client has claimed", id)
+			if b.client.conn != 0 {
+				w.leaves(b.client)
+			}
+			return
+		}
 		e.waits = true
 		w.decide(b, c.Point, funding.Drop{Reason: "no payment"}, func(err error) {
 			e.waits = false
+			delete(w.lsp.retired, c.Point)
 			if err == nil {
-				d.post(input{id: id, event: jit.ChannelGone{Point: c.Point}})
+				d.post(input{id: id, event: jit.ChannelGone{Point: c.Point, Unfunded: true}})
 			} else {
 				w.say("%s: cannot drop: %v", id, err)
 			}
@@ -78,6 +87,22 @@ func (d *desk) do(e *entry, cmd jit.Command) {
 	default:
 		w.must(false, "an unknown command", fmt.Sprintf("%T", cmd))
 	}
+}
+
+// claimedOn takes the link from a channel that is to be given up while its payment is with the
+// client, and says that what it learned before is the preimage.
+func (w *world) claimedOn(e *entry, p wire.OutPoint) bool {
+	claim, ok := e.order.State.(jit.AwaitClaim)
+	if !ok {
+		return false
+	}
+	w.lsp.retired[p] = true
+	delete(w.lsp.swtch.links, p)
+	if !w.disk.preimages[claim.Hash[0]] && claim.Channel.Withheld {
+		return false
+	}
+	delete(w.lsp.retired, p)
+	return true
 }
 
 // forward sends a part on when both its links are there, else it waits for them.

@@ -217,8 +217,9 @@ func (w *world) checkUnfunded(p wire.OutPoint) {
 	w.must(!w.chain.out(p) && len(w.order(w.disk.channels[p].tag).funded) == 0,
 		"a channel is cancelled whose funding is out", nr(p))
 	for k, out := range w.disk.channels[p].out {
-		w.must(!w.htlcs[k].claimed, "a channel is cancelled that a client has claimed on", nr(p))
-		w.must(out.state != "sent", "a channel is cancelled with an HTLC in it", nr(p))
+		w.must(!w.htlcs[k].claimed || w.lapsed(k) && out.state == "sent",
+			"a channel is cancelled that a client has claimed on", nr(p))
+		w.must(out.state != "sent" || w.lapsed(k), "a channel is cancelled with an HTLC in it", nr(p))
 	}
 }
 
@@ -233,7 +234,7 @@ func (w *world) checkFree(p wire.OutPoint, coin int) {
 // checkForget is when the LSP tells a client to forget a channel.
 func (w *world) checkForget(_ *client, ch *theirs) {
 	for _, r := range ch.htlcs {
-		w.must(r.state != "claimed" || w.disk.channels[ch.point].out[r.key].acked,
+		w.must(r.state != "claimed" || w.disk.channels[ch.point].out[r.key].acked || w.lapsed(r.key),
 			"a channel is cancelled that a client has claimed on", nr(ch.point))
 	}
 }

@@ -87,6 +87,11 @@ func (w *world) loadSwitch() {
 	for _, p := range sortedPoints(w.disk.channels) {
 		for _, k := range sortedKeys(w.disk.channels[p].out) {
 			out := w.disk.channels[p].out[k]
+			if out.state == "sent" && w.unfunded(p) {
+				// lnd clears the second halves of circuits over closed channels, and fails what
+				// is left when it is offered again.
+				out.state = "failed"
+			}
 			switch {
 			case out.acked || out.state == "sent":
 			case out.state == "settled":
@@ -129,12 +134,40 @@ func is(key uint64) func(packet) bool { return func(p packet) bool { return p.ke
 // failHeld fails what the interceptor holds.
 func (w *world) failHeld(k uint64, code lnwire.FailCode) {
 	s := w.lsp.swtch
+	if c := w.disk.circuits[k]; c != nil && c.keystone {
+		w.void(k, code)
+		return
+	}
 	if !s.held[k] {
 		return
 	}
 	w.must(w.disk.circuits[k] == nil, "a part is failed that was forwarded", k)
 	delete(s.held, k)
 	s.upstream[k] = code
+}
+
+// void fails what went out on a channel that was never funded, and nothing else.
+func (w *world) void(k uint64, code lnwire.FailCode) {
+	for _, p := range sortedPoints(w.disk.channels) {
+		if out := w.disk.channels[p].out[k]; out != nil && out.state == "sent" && w.unfunded(p) {
+			w.durable("resolution", func() { out.state = "failed" })
+			w.lsp.swtch.upstream[k] = code
+			w.count["voided"]++
+		}
+	}
+}
+
+// unfunded says that a channel was closed whose funding will never be there.
+func (w *world) unfunded(p wire.OutPoint) bool {
+	ch := w.disk.channels[p]
+	r := w.disk.journal[ch.tag]
+	return ch.closed && !w.chain.out(p) && (r == nil || r.point != p || r.state == dropped)
+}
+
+// lapsed says that an HTLC has expired over whose channel nothing can go on chain.
+func (w *world) lapsed(k uint64) bool {
+	h := w.htlcs[k]
+	return h.part.IncomingExpiry <= w.height+uint32(h.order.terms.CLTVExpiryDelta)
 }
 
 // resumeHeld forwards what the interceptor holds; false if it does not hold it.

@@ -62,7 +62,8 @@ type process struct {
 	workers []*worker // as world.clients
 	swtch   *swtch
 	publish []publication
-	conns   jit.Conn // the last one
+	conns   jit.Conn               // the last one
+	retired map[wire.OutPoint]bool // channels that get no link now
 }
 
 // bought is what the outside knows of an order.
@@ -210,7 +211,7 @@ func (w *world) stepThread(name string) {
 // start is the node's way up: the orders are read, the channel factory settles its
 // store, then each order is told what was found, and only then anyone can connect.
 func (w *world) start() {
-	w.lsp = &process{swtch: newSwitch()}
+	w.lsp = &process{swtch: newSwitch(), retired: map[wire.OutPoint]bool{}}
 	for range w.clients {
 		w.lsp.workers = append(w.lsp.workers, nil)
 	}
