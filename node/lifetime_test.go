@@ -46,6 +46,7 @@ func TestMinLifetime(t *testing.T) {
 	m.Mine(6)
 	point = m.order(late).Point
 	m.event(m.seller, node.ChannelConfirmed, point.String())
+	m.reachAll(client)
 	m.wantStays(point.String(), "6 blocks deep")
 	c := m.admin(m.seller)
 	defer c.Close()
