@@ -214,7 +214,7 @@ func TestWrongMenusAreRefused(t *testing.T) {
 		"[[lsp.lsps2.menu]]\nmin_fee_msat = 3000000\nproportional_ppm = 1": "raise proportional_ppm of " +
 			"lsp.lsps2.menu item 1 to at least 4000, or lower that of lsp.lsps2 to at most 1",
 		"[[lsp.lsps2.menu]]":                                                                 "same price",
-		"[[lsp.lsps2.menu]]\nvalid_for_seconds = 599":                                        "menu[1].valid_for_seconds: 599",
+		"[[lsp.lsps2.menu]]\nvalid_for_seconds = 599":                                        "valid_for_seconds: 599",
 		"[[lsp.lsps2.menu]]\nproportional_ppm = 500001":                                      "more than half",
 		"[[lsp.lsps2.menu]]\nproportional_ppm = 5000\nmax_client_to_self_delay_blocks = 143": "143 is not from 144",
 		token:                         "give the secret as token",
