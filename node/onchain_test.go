@@ -3,6 +3,7 @@ package node_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/orders"
@@ -43,15 +44,17 @@ func TestSkimmedOnChain(t *testing.T) {
 	m.wantReceived(client, inv, 100_000_000)
 }
 
-// mineUntilPaid mines a few blocks, one each time the nodes have followed, until a
-// payment ends.
+// mineUntilPaid mines a few blocks until a payment ends. Sweepers act on blocks, so those leave
+// them time: what comes after the last block is not swept any more.
 func (m *market) mineUntilPaid(out <-chan paid, blocks int) paid {
 	m.t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
 	for range blocks {
 		select {
 		case got := <-out:
 			return got
-		default:
+		case <-tick.C:
 		}
 		m.Mine(1)
 		height, err := m.Chain.Height()
