@@ -35,10 +35,16 @@ var sales = []sale{
 		trusting: true},
 }
 
-// maxHeld is the longest that an HTLC may be out. The rule is the hold of 90 seconds, and
-// nothing here may need it, nor the minute after which lnd's link gives up a peer that
-// does not answer: both would hide something that hangs.
-const maxHeld = 55 * time.Second
+const (
+	// maxHeld is the longest that an HTLC may be out. It is less than the minute after which
+	// lnd's link gives up a peer that does not answer, which would hide something that hangs.
+	maxHeld = 55 * time.Second
+
+	// stageHold is the LSP's hold on the stage. A payer that splits again after the first
+	// failed part, and finds no way for the rest, leaves it with a part of the payment; only
+	// such parts may be held that long.
+	stageHold = 25 * time.Second
+)
 
 // stage is a market for sweeps: LSP and payer stay, each point has a client of its own.
 type stage struct {
@@ -66,6 +72,7 @@ func newStage(t testing.TB, s sale, group int) *stage {
 		coins: 12, channels: s.channels,
 		seller: func(o *node.Options) {
 			o.LSP.Offer.ClientTrustsLSP = s.trusting
+			o.LSP.Offer.Rules.Hold = stageHold
 			o.Log = st.errors.over(o.Log)
 			st.hold(o, "lsp", st.lspLife)
 		},
@@ -297,6 +304,7 @@ func (a *act) check() {
 	a.t.Helper()
 	a.checkFunding()
 	a.checkMoney()
+	a.checkHolds()
 	open, _, longest := a.guard.report()
 	if open != 0 || longest > maxHeld {
 		a.t.Errorf("%d HTLCs of the payer are unanswered, the longest was held for %v", open, longest)
@@ -355,6 +363,20 @@ func (a *act) checkFunding() {
 		if want := len(funded); count != want {
 			a.t.Errorf("%d channels between LSP and client, want %d", count, want)
 		}
+	}
+}
+
+// checkHolds: nothing was held to the end of the hold but a payment of which parts were missing.
+func (a *act) checkHolds() {
+	a.t.Helper()
+	var late lnwire.MilliSatoshi
+	for _, p := range a.order(a.inv).Parts {
+		if p.Held >= stageHold {
+			late += p.Amount
+		}
+	}
+	if late >= a.sale.size {
+		a.t.Errorf("%d msat were held for %v: %+v", late, stageHold, a.order(a.inv).Parts)
 	}
 }
 
