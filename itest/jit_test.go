@@ -5,6 +5,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/nodetest/ldk"
 )
@@ -67,6 +68,7 @@ func (h *house) private(client *ldk.Client) {
 }
 
 func TestLDKBuys(t *testing.T) {
+	checklist.Shows(t, "LSPS2-118", "extra_fee has 7 bytes")
 	h := newHouse(t, onBtcd)
 
 	t.Run("fixed amount, one part", func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/lsp/admission"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/pay"
@@ -79,6 +80,7 @@ func (m *market) mustTrust(client *member) bool {
 // LSPS2-90, LSPS2-116, LSPS2-117: a client that has left two channels unpaid is told by buy that it
 // must trust us; others are not, a restart changes nothing, and it is over when a fee is paid.
 func TestUnpaidClientMustTrust(t *testing.T) {
+	checklist.Shows(t, "LSPS2-117", "Gate.Judge always sells")
 	var left atomic.Int32
 	left.Store(1 << 20)
 	m := newMarket(t, marketPlan{seller: refusing(&left)})

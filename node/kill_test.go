@@ -16,6 +16,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 
 	"github.com/inletlsp/inlet/chain"
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/store"
 )
@@ -106,6 +107,7 @@ func fullDisk() error {
 // TestKill: what the sweep does inside of one process, with a process of its own that is
 // killed and a file that nobody has closed (LSPS2-102).
 func TestKill(t *testing.T) {
+	checklist.Shows(t, "LSPS2-102", "XX")
 	t.Parallel()
 	at := []moment{
 		{"orders.(*Desk).write inlet-orders", 5, true},

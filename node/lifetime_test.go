@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inletlsp/inlet/lsp/checklist"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/orders"
@@ -18,6 +19,7 @@ import (
 // LSPS2-115: a channel that is paid for is not closed by the LSP before it is min_lifetime blocks
 // deep, neither by agreement nor by force, but for an operator who breaks the promise knowingly.
 func TestMinLifetime(t *testing.T) {
+	checklist.Shows(t, "LSPS2-115", "Node.mayClose lets everything be closed")
 	m := newMarket(t, marketPlan{seller: func(o *node.Options) { o.LSP.Offer.MinLifetime = 10 }})
 	client := m.node("client", nil)
 	inv, second := m.buy(client, 50_000_000), m.buy(client, 50_000_000)
@@ -103,6 +105,7 @@ func TestNoCloseDuringPayment(t *testing.T) {
 
 // LSPS2-116: an unpaid channel can be closed at once, and counts against its client all the same.
 func TestUnpaidIsClosed(t *testing.T) {
+	checklist.Shows(t, "LSPS2-116", "Node.mayClose keeps an owed channel as it keeps a paid one")
 	var left atomic.Int32
 	left.Store(1 << 20)
 	m := newMarket(t, marketPlan{seller: refusing(&left)})
