@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
@@ -113,6 +115,23 @@ func (n *Node) ChannelStates() ([]ChannelState, error) {
 	}
 	return list, nil
 }
+
+// PreimageOf is the preimage of an invoice that may be unpaid.
+func (n *Node) PreimageOf(ctx context.Context, hash lntypes.Hash) (lntypes.Preimage, error) {
+	inv, err := n.registry.InvoiceRegistry.LookupInvoice(ctx, hash)
+	if err != nil || inv.Terms.PaymentPreimage == nil {
+		return lntypes.Preimage{}, fmt.Errorf("no preimage of %v: %w", hash, err)
+	}
+	return *inv.Terms.PaymentPreimage, nil
+}
+
+// KnowQuietly stores a preimage and tells nobody.
+func (n *Node) KnowQuietly(p lntypes.Preimage) error {
+	return n.channels.NewWitnessCache().AddSha256Witnesses(p)
+}
+
+// DropWithheld is what an order does with a channel that is to be given up.
+func (n *Node) DropWithheld(point wire.OutPoint) error { return opener{n}.Drop(point, "test") }
 
 // ForcedCloses lists the channels that went on chain without agreement.
 func (n *Node) ForcedCloses() ([]wire.OutPoint, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/orders"
@@ -66,10 +67,33 @@ func TestWithheldTimedOut(t *testing.T) {
 	m.soon(waitLink, func(context.Context) bool { return len(m.channels(m.seller, client)) == 0 })
 	m.wantNotBroadcast(order)
 	m.mineSlowly(10, m.seller, m.payer)
+	forced, err := m.seller.ForcedCloses()
+	must(t, err)
+	if len(forced) != 0 {
+		t.Errorf("lnd has closed %v by force: no commitment of a withheld channel can confirm", forced)
+	}
 	if state := m.channels(m.payer, m.seller)[0].State; state != api.ChannelOpen {
 		t.Errorf("the payer's channel is %s", state)
 	}
 	m.wantNotBroadcast(order)
+}
+
+// TestWithheldIsNotDroppedWhenClaimed: the preimage is on the disk and the order does not know of it
+// yet when the channel is to be given up. Only our transaction pays the client now: it stays, gets its
+// link back, and the payment is made.
+func TestWithheldIsNotDroppedWhenClaimed(t *testing.T) {
+	m := newMarket(t, marketPlan{seller: trusted})
+	client := m.node("client", nil)
+	out, release := m.heldByTheClient(client)
+	order := m.seller.Orders()[0]
+	preimage, err := client.PreimageOf(t.Context(), order.Order.State.(jit.AwaitClaim).Hash)
+	must(t, err)
+	must(t, m.seller.KnowQuietly(preimage))
+	if err := m.seller.DropWithheld(*order.Point); err == nil {
+		t.Fatal("a channel that the client has claimed on is dropped")
+	}
+	release()
+	m.wantFunded(<-out, order)
 }
 
 // TestWithheldTimedOutWhileDown: the LSP is away when the HTLC expires, and finds it so.

@@ -70,3 +70,29 @@ func TestLateFailureThatBreaksTheChannel(t *testing.T) {
 		t.Fatal("a broken channel has a link")
 	}
 }
+
+// TestRetire: a channel that is being given up has no link, whatever happens meanwhile, and one again
+// with the first connection after that.
+func TestRetire(t *testing.T) {
+	l, p, ch, id := fresh(t)
+	ready := lnwire.NewChannelReady(id, testKey.PubKey())
+	if err := l.Ready(p, ch, ready); err != nil {
+		t.Fatal(err)
+	}
+	l.Retire(p.PubKey(), id)
+	if l.find(id) != nil {
+		t.Fatal("a retired channel has a link")
+	}
+	if err := l.Ready(p, ch, ready); !errors.Is(err, errRetired) || l.find(id) != nil {
+		t.Errorf("channel_ready for a retired channel: %v", err)
+	}
+	l.PeerGone(p)
+	if err := l.PeerOnline(laterPeer{p}); err != nil || l.find(id) != nil {
+		t.Fatalf("a new connection makes the link of a retired channel: %v", err)
+	}
+	l.PeerGone(laterPeer{p})
+	l.Restore(id)
+	if err := l.PeerOnline(p); err != nil || l.find(id) == nil {
+		t.Fatalf("no link after Restore: %v", err)
+	}
+}
