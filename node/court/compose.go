@@ -119,7 +119,11 @@ func (c *Court) incomingOf(out models.CircuitKey) *models.CircuitKey {
 // our commitment could not confirm, and the channel would count as closing for ever.
 func (c *Court) goesOnChain(scid lnwire.ShortChannelID, index uint64) bool {
 	in := c.incomingOf(models.CircuitKey{ChanID: scid, HtlcID: index})
-	return in == nil || c.parts.Withholds == nil || !c.parts.Withholds(*in)
+	return in == nil || !c.withheld(*in)
+}
+
+func (c *Court) withheld(in models.CircuitKey) bool {
+	return c.parts.Withholds != nil && c.parts.Withholds(in)
 }
 
 func (c *Court) arbConfig(budget *contractcourt.BudgetConfig) contractcourt.ChainArbitratorConfig {

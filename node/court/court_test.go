@@ -6,6 +6,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/contractcourt"
+	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
@@ -31,11 +32,27 @@ func TestArbitratorConfig(t *testing.T) {
 			"HTLC expires, lnd's values are 16 and 0",
 			cfg.IncomingBroadcastDelta, cfg.OutgoingBroadcastDelta)
 	}
+	if cfg.PaymentsExpirationGracePeriod != noForce {
+		t.Errorf("lnd closes a withheld channel by force after %v", cfg.PaymentsExpirationGracePeriod)
+	}
 	known := false
 	cfg.CustomHtlcChecker.WhenSome(func(checker contractcourt.CustomHtlcChecker) {
 		known = checker.IsCustomHTLC(nil)
 	})
 	if !known {
 		t.Error("the resolvers don't know of HTLCs with an extra_fee")
+	}
+}
+
+// TestWithheldHTLCs: the incoming HTLCs whose channel lnd must not close by force.
+func TestWithheldHTLCs(t *testing.T) {
+	mine := models.CircuitKey{HtlcID: 1}
+	c := &Court{}
+	if c.withheld(mine) {
+		t.Error("withheld, although nobody withholds")
+	}
+	c.parts.Withholds = func(in models.CircuitKey) bool { return in == mine }
+	if !c.withheld(mine) || c.withheld(models.CircuitKey{HtlcID: 2}) {
+		t.Error("not that HTLC and no other is withheld")
 	}
 }

@@ -294,6 +294,22 @@ var jitScid = scid(98)
 
 const jitDelta = 144
 
+// TestNeverFunded: only what went out on a channel that was never funded can't be claimed any more.
+func TestNeverFunded(t *testing.T) {
+	first, second := lnwire.NewShortChanIDFromInt(1), lnwire.NewShortChanIDFromInt(2)
+	list := []*channeldb.ChannelCloseSummary{
+		{ShortChanID: first, CloseType: channeldb.FundingCanceled},
+		{ShortChanID: second, CloseType: channeldb.CooperativeClose},
+	}
+	for scid, want := range map[lnwire.ShortChannelID]bool{
+		first: true, second: false, lnwire.NewShortChanIDFromInt(3): false,
+	} {
+		if got := neverFunded(list, scid); got != want {
+			t.Errorf("%v: %v, want %v", scid, got, want)
+		}
+	}
+}
+
 // TestUpdateOfJIT: a payer that has got a delta or a fee wrong for a jit_channel_scid
 // is told what its hint says, not what the channel's policy would be. lnd takes the
 // channel_update for its one more attempt.

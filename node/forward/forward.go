@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -291,14 +292,18 @@ func (e *Engine) void(out models.CircuitKey, f lnwire.FailureMessage) error {
 	if err != nil {
 		return fmt.Errorf("forward: load closed channels: %w", err)
 	}
-	for _, ch := range closed {
-		if ch.ShortChanID == out.ChanID && ch.CloseType == channeldb.FundingCanceled {
-			return e.swtch.ProcessContractResolution(contractcourt.ResolutionMsg{
-				SourceChan: out.ChanID, HtlcIndex: out.HtlcID, Failure: f,
-			})
-		}
+	if !neverFunded(closed, out.ChanID) {
+		return fmt.Errorf("forward: HTLC %v may still be claimed: it is not failed", out)
 	}
-	return fmt.Errorf("forward: HTLC %v may still be claimed: it is not failed", out)
+	return e.swtch.ProcessContractResolution(contractcourt.ResolutionMsg{
+		SourceChan: out.ChanID, HtlcIndex: out.HtlcID, Failure: f,
+	})
+}
+
+func neverFunded(closed []*channeldb.ChannelCloseSummary, scid lnwire.ShortChannelID) bool {
+	return slices.ContainsFunc(closed, func(ch *channeldb.ChannelCloseSummary) bool {
+		return ch.ShortChanID == scid && ch.CloseType == channeldb.FundingCanceled
+	})
 }
 
 // Forwarded reports whether the incoming HTLC has left for its next hop, or was
