@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,8 +31,7 @@ func TestMinLifetime(t *testing.T) {
 	point := m.order(inv).Point
 	m.wantStays(point.String(), "10 blocks (min_lifetime), and it is 0 blocks deep")
 	m.Mine(9)
-	m.event(m.seller, node.ChannelConfirmed, point.String())
-	m.reachAll(client)
+	m.sellerHasConfirmed(client, point.String())
 	m.wantStays(point.String(), "it is 9 blocks deep: close it in 1 blocks")
 	m.Mine(1)
 	m.reachAll(client)
@@ -47,8 +47,7 @@ func TestMinLifetime(t *testing.T) {
 	m.paidOver(late)
 	m.Mine(6)
 	point = m.order(late).Point
-	m.event(m.seller, node.ChannelConfirmed, point.String())
-	m.reachAll(client)
+	m.sellerHasConfirmed(client, point.String())
 	m.wantStays(point.String(), "6 blocks deep")
 	c := m.admin(m.seller)
 	defer c.Close()
@@ -73,6 +72,19 @@ func (m *market) wantStays(point, why string) {
 			m.t.Errorf("force %v: %v, want %q", force, err, why)
 		}
 	}
+}
+
+// sellerHasConfirmed waits until the LSP has stored where a channel's funding confirmed. It does so
+// in the link's own time, which may be after the event.
+func (m *market) sellerHasConfirmed(client *member, point string) {
+	m.t.Helper()
+	m.event(m.seller, node.ChannelConfirmed, point)
+	m.reachAll(client)
+	m.soon(waitLink, func(context.Context) bool {
+		return slices.ContainsFunc(m.channels(m.seller, client), func(ch api.Channel) bool {
+			return ch.ChannelPoint == point && ch.Confirmed
+		})
+	})
 }
 
 // reachAll waits until the client and the LSP have followed the chain.
