@@ -60,7 +60,7 @@ test: unit interop
 # Tests of the module itself; those of chain run against both backends, some of node sell to LDK and
 # are paid by lnd.
 unit: build ldkclient lnd $(BITCOIND)
-	$(PROGRAMS) $(GO) test -timeout 20m $(TESTFLAGS) ./...
+	$(PROGRAMS) $(GO) test -timeout 25m $(TESTFLAGS) ./...
 
 # Tests against programs that are not ours. They are never taken from Go's test cache, which does not
 # notice that one of the programs is another.
