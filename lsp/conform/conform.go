@@ -1,6 +1,7 @@
 // Package conform asks an LSP, as a client with throw-away identities would, what the
-// checklist says of the service: LSPS0 and the part of LSPS2 that no money is needed
-// for. It does no IO of its own: the caller brings connections, so that it runs against
+// checklist says of the service: with Run LSPS0 and the part of LSPS2 that no money is
+// needed for, with RunPaid the rest. It does no IO of its own: the caller brings
+// connections, and for RunPaid a Troupe of a payer and clients, so that it runs against
 // a Service in memory and against any node on the network.
 //
 // It is polite: it pauses between requests, and leaves no more than MaxOrders orders,
@@ -110,11 +111,16 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 		}
 	}
 	t.overall()
+	return t.list(), nil
+}
+
+// list is what was seen, in the order of the checklist.
+func (t *tester) list() []Result {
 	list := make([]Result, 0, len(t.order))
 	for _, id := range t.order {
 		list = append(list, *t.results[id])
 	}
-	return list, nil
+	return list
 }
 
 // covers says whether the wire shows something of a line to a client without money.
