@@ -47,19 +47,19 @@ type bitcoind struct {
 func (b *bitcoind) name() string { return nameBitcoind }
 func (b *bitcoind) host() string { return b.cfg.RPCHost }
 
-// credentials reads the cookie anew for each link: bitcoind writes another one at each start.
-func (b *bitcoind) credentials() (user, password string, err error) {
-	if b.cfg.CookieFile == "" {
-		return b.cfg.RPCUser, b.cfg.RPCPassword, nil
+// Credentials are the user and password for its RPC. A cookie is read anew each time:
+// bitcoind writes another one at each start.
+func (c BitcoindConfig) Credentials() (user, password string, err error) {
+	if c.CookieFile == "" {
+		return c.RPCUser, c.RPCPassword, nil
 	}
-	cookie, err := os.ReadFile(b.cfg.CookieFile)
+	cookie, err := os.ReadFile(c.CookieFile)
 	if err != nil {
 		return "", "", fmt.Errorf("read chain.bitcoind.cookie_file: %w", err)
 	}
 	user, password, ok := strings.Cut(strings.TrimSpace(string(cookie)), ":")
 	if !ok {
-		return "", "", fmt.Errorf("chain.bitcoind.cookie_file %s is no cookie",
-			b.cfg.CookieFile)
+		return "", "", fmt.Errorf("chain.bitcoind.cookie_file %s is no cookie", c.CookieFile)
 	}
 	return user, password, nil
 }
@@ -77,7 +77,7 @@ func (b *bitcoind) dial(ctx context.Context,
 func (b *bitcoind) connect(ctx context.Context,
 	wanted func(*wire.MsgTx) bool) (*link, error) {
 
-	user, password, err := b.credentials()
+	user, password, err := b.cfg.Credentials()
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/zpay32"
 
+	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/pay"
 )
@@ -38,6 +39,8 @@ type JITInvoice struct {
 	OpeningFee lnwire.MilliSatoshi
 	// SCID is the jit_channel_scid in the invoice's hint.
 	SCID lnwire.ShortChannelID
+	// Bought is all that was agreed with the LSP.
+	Bought lsp.Bought
 }
 
 // JITInvoice buys a channel from an LSP (bLIP-52) and makes the invoice for it.
@@ -52,7 +55,9 @@ func (n *Node) JITInvoice(ctx context.Context, r JITInvoiceRequest) (JITInvoice,
 	if err != nil {
 		return JITInvoice{}, err
 	}
-	return JITInvoice{Invoice: inv, OpeningFee: bought.OpeningFee, SCID: bought.SCID}, nil
+	return JITInvoice{
+		Invoice: inv, OpeningFee: bought.OpeningFee, SCID: bought.SCID, Bought: bought,
+	}, nil
 }
 
 // Invoice makes an ordinary invoice, with hints for our private channels.

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -79,12 +80,21 @@ func TestJITPayment(t *testing.T) {
 	if inv.OpeningFee != 2_000_000 {
 		t.Errorf("opening fee is %d msat, want the minimum fee", inv.OpeningFee)
 	}
+	if b := inv.Bought; b.CLTVExpiryDelta != 144 || b.Params.MaxPaymentSize != offer().MaxPaymentSize {
+		t.Errorf("bought %+v, want what the menu says", b)
+	}
 	paid, err := payer.Pay(ctx, pay.PayRequest{Invoice: inv.Invoice.Bolt11})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if paid.Status != pay.Succeeded {
 		t.Fatalf("payment: %+v", paid.Failure)
+	}
+	if found, err := payer.LookupPayment(inv.Invoice.Hash); err != nil || found.Status != pay.Succeeded {
+		t.Errorf("looked up: %+v, %v", found, err)
+	}
+	if _, err := client.LookupPayment(inv.Invoice.Hash); !errors.Is(err, pay.ErrUnknownPayment) {
+		t.Errorf("a payment of another: %v", err)
 	}
 	await(t, stages, orders.StageSettled)
 }

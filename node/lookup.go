@@ -32,6 +32,15 @@ func (n *Node) AwaitInvoice(ctx context.Context, hash lntypes.Hash) (pay.Invoice
 	return n.invoices.Wait(ctx, hash)
 }
 
+// LookupPayment is a payment of ours as it stands, also one that Pay did not see the end
+// of. pay.ErrUnknownPayment: nothing was paid with that hash.
+func (n *Node) LookupPayment(hash lntypes.Hash) (pay.Payment, error) {
+	if err := n.running(); err != nil {
+		return pay.Payment{}, err
+	}
+	return n.payments.Lookup(hash)
+}
+
 // Utxos lists the wallet's coins, those that are held included.
 func (n *Node) Utxos() ([]wallet.Utxo, error) {
 	if err := n.running(); err != nil {

@@ -54,7 +54,7 @@ func playFixed(ctx context.Context, p *paidRun) error {
 
 // broadcast sees whether the funding transaction is out after the payment.
 func (p *paidRun) broadcast(ctx context.Context, deal Deal, channel Channel) error {
-	out, err := p.troupe.Broadcast(ctx, channel.txid())
+	out, err := p.troupe.Broadcast(ctx, channel.Point)
 	if err != nil {
 		return err
 	}

@@ -23,9 +23,9 @@ type Troupe interface {
 	// Sendable is what the payer can send now: in the channel that has most, and in all.
 	Sendable(ctx context.Context) (most, all lnwire.MilliSatoshi, err error)
 
-	// Broadcast says whether a transaction was given to the network, or is in a block.
-	// It waits a little for it.
-	Broadcast(ctx context.Context, txid string) (bool, error)
+	// Broadcast says whether the funding transaction of a channel, TXID:INDEX, was given to
+	// the network. It waits a little for it.
+	Broadcast(ctx context.Context, point string) (bool, error)
 
 	// Mine makes some blocks, so that the LSP can use its change again.
 	Mine(ctx context.Context) error
@@ -160,11 +160,6 @@ type Channel struct {
 	Private, ZeroConf, HasAlias bool
 	Capacity                    lnwire.MilliSatoshi
 	Local, Remote               lnwire.MilliSatoshi // the client's balance, and the LSP's
-}
-
-func (c Channel) txid() string {
-	txid, _, _ := strings.Cut(c.Point, ":")
-	return txid
 }
 
 // margins of what a channel can carry, well over what a commitment transaction costs.
