@@ -1,6 +1,9 @@
 package itest
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -61,4 +64,57 @@ func (n *inlet) sold() []string {
 		scids = append(scids, o.JitChannelScid)
 	}
 	return scids
+}
+
+// passedWithMoney are the lines that an LSP of our own kind shows to a payer and clients.
+var passedWithMoney = []string{
+	"LSPS2-16", "LSPS2-50", "LSPS2-51", "LSPS2-52", "LSPS2-63", "LSPS2-66", "LSPS2-67", "LSPS2-69",
+	"LSPS2-73", "LSPS2-80", "LSPS2-81", "LSPS2-87", "LSPS2-92", "LSPS2-93", "LSPS2-94", "LSPS2-98",
+	"LSPS2-99", "LSPS2-110", "LSPS2-112", "LSPS2-114",
+}
+
+// TestConformRegtestPay has the tool pay for what it buys from an LSP, with blocks of the
+// bitcoind that the LSP follows, and leave nothing behind.
+func TestConformRegtestPay(t *testing.T) {
+	w := newWorld(t)
+	seller := w.inlet("lsp", onBitcoind, sells()...)
+	seller.fund(10_000_000, 5)
+	folders := t.TempDir()
+	args := append([]string{"conform", "lsps2", seller.id + "@" + seller.addr, "--regtest-pay", "--json",
+		"--network=regtest", "--timeout-seconds=60"}, w.chainArgs(onBitcoind)...)
+	cmd := exec.CommandContext(t.Context(), programOf(t, "INLET_BIN", "run `make build`"), args...)
+	cmd.Env = append(cleanEnv(), "TMPDIR="+folders)
+	var said, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &complaint
+	if err := cmd.Run(); err != nil {
+		t.Errorf("inlet conform --regtest-pay: %v\n%s", err, complaint.String())
+	}
+	var answer struct {
+		Pass, Fail int
+		Lines      []struct{ Line, Verdict, Reason string }
+	}
+	if err := json.Unmarshal(said.Bytes(), &answer); err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	var passed []string
+	for _, l := range answer.Lines {
+		money := len(l.Line) > len("LSPS2-50") || l.Line >= "LSPS2-50" || l.Line == "LSPS2-16"
+		if !money {
+			continue
+		}
+		t.Logf("%s %s %s", l.Line, l.Verdict, l.Reason)
+		if l.Verdict == "pass" {
+			passed = append(passed, l.Line)
+		}
+	}
+	if !slices.Equal(passed, passedWithMoney) {
+		t.Errorf("passed:\n%v, want\n%v", passed, passedWithMoney)
+	}
+	if answer.Fail > 0 || answer.Pass < 50 {
+		t.Errorf("%d pass, %d fail", answer.Pass, answer.Fail)
+	}
+	left, err := os.ReadDir(folders)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }

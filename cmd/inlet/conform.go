@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 type conformOptions struct {
 	token   string
 	seconds int
+	pay     bool // with money of a regtest
 }
 
 func (a *app) conformCommand() *cobra.Command {
@@ -45,10 +47,11 @@ func (a *app) conformLSPS2Command() *cobra.Command {
 			fmt.Sprintf("It takes about a minute, asks slowly, and leaves at most %d orders, unpaid, which\n",
 				conform.MaxOrders) +
 			"end with their offers.\n\n" +
+			regtestPayHelp +
 			"pass: the rule was seen to hold. fail: it was seen broken. differs: the LSP does otherwise,\n" +
 			"and the bLIPs let it. not shown: nothing was seen of it, and why.\n\n" +
 			"The exit status is 0 when nothing failed, 1 when something did, and 2 when the command\n" +
-			"line is wrong or the LSP can't be reached.",
+			"line is wrong, the LSP can't be reached or nothing can be played before it.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.conformLSPS2(cmd.Context(), args[0], o)
@@ -56,6 +59,10 @@ func (a *app) conformLSPS2Command() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.token, "token", "", "token for the LSP's menu")
 	cmd.Flags().IntVar(&o.seconds, "timeout-seconds", 10, "how long an answer may take")
+	cmd.Flags().BoolVar(&o.pay, "regtest-pay", false, "pay, with money of the regtest in [chain]")
+	a.addKeys(cmd.Flags(), slices.DeleteFunc(keyPaths(), func(path string) bool {
+		return !strings.HasPrefix(path, "chain.")
+	})...)
 	return cmd
 }
 
@@ -72,12 +79,20 @@ func (a *app) conformLSPS2(ctx context.Context, target string, o conformOptions)
 	if o.seconds < 1 || o.seconds > maxPatience {
 		return usageError{fmt.Errorf("--timeout-seconds is %d: from 1 to %d", o.seconds, maxPatience)}
 	}
+	ask := conform.Run
+	if o.pay {
+		config, err := a.regtestConfig()
+		if err != nil {
+			return usageError{err}
+		}
+		ask = theatre{config: config, lsp: key, addr: addr}.ask
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := a.nodes.signals(func() { cancel(errStopped) }, func() {})
 	defer stop()
 	s := &stranger{lsp: key, addr: addr, keys: map[int]*btcec.PrivateKey{}}
-	results, err := conform.Run(ctx, conform.Config{
+	results, err := ask(ctx, conform.Config{
 		Dial: s.dial, Token: o.token, Patience: time.Duration(o.seconds) * time.Second,
 		Quiet: conformQuiet, Now: time.Now, Pause: pause,
 	})

@@ -106,26 +106,37 @@ func (c *cast) enter(ctx context.Context, reached func(orders.Moment)) error {
 func (c *cast) start(ctx context.Context, config Config, reached func(orders.Moment)) (
 	*actor, error) {
 
-	a := &actor{name: config.Alias, done: make(chan struct{})}
-	var err error
-	path := filepath.Join(c.dir, a.name+".log")
-	a.log, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, logMode)
-	if err != nil {
-		return nil, fmt.Errorf("demo: make a log: %w", err)
-	}
 	btcd := c.chain.Config()
-	options := nodeOptions(config, nil, slog.New(slog.NewTextHandler(a.log, nil)))
-	options.Chain.Btcd, options.NoEvents = &btcd, false
-	if options.LSP != nil {
-		options.LSP.Reached = func(_ string, m orders.Moment) { reached(m) }
+	return launch(ctx, config.Alias, filepath.Join(c.dir, config.Alias+".log"),
+		func(log *slog.Logger) node.Options {
+			options := nodeOptions(config, nil, log)
+			options.Chain.Btcd, options.NoEvents = &btcd, false
+			if options.LSP != nil {
+				options.LSP.Reached = func(_ string, m orders.Moment) { reached(m) }
+			}
+			return options
+		}, c.fail)
+}
+
+// launch runs a node that logs to a file, and returns when it is ready. It calls fail if the node
+// ends by itself. An actor that it returns wants its end, also when there is an error.
+func launch(ctx context.Context, name, logPath string, options func(*slog.Logger) node.Options,
+	fail context.CancelCauseFunc) (*actor, error) {
+
+	a := &actor{name: name, done: make(chan struct{})}
+	var err error
+	a.log, err = os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, logMode)
+	if err != nil {
+		return nil, fmt.Errorf("%s: make a log: %w", name, err)
 	}
-	if a.Node, err = node.New(options); err != nil {
+	a.Node, err = node.New(options(slog.New(slog.NewTextHandler(a.log, nil))))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", a.name, err), a.log.Close())
 	}
 	// Nodes end after what they are asked to do has ended, not with it.
 	ctxRun, end := context.WithCancel(context.WithoutCancel(ctx))
 	a.end = end
-	go a.routineRun(ctxRun, c.fail)
+	go a.routineRun(ctxRun, fail)
 	select {
 	case <-a.Ready():
 		return a, nil

@@ -117,7 +117,7 @@ func (f *fakeTroupe) forward(inv *fakeInvoice, amount lnwire.MilliSatoshi, parts
 	case s.size == 0 && amount < f.min() && f.wrong == "sells below the minimum":
 		f.open(s, 0)
 		return unknownNextPeer
-	case s.size == 0 && amount < f.min():
+	case s.size == 0 && (amount < f.min() || amount*4000/1_004_000 < 2_000_000):
 		return unknownNextPeer
 	case parts == 1 && s.size != 0 && f.wrong == "fails whole payments",
 		parts > 1 && f.wrong == "fails parts", s.size == 0 && f.wrong == "fails variable amounts":
@@ -134,7 +134,7 @@ func (f *fakeTroupe) forward(inv *fakeInvoice, amount lnwire.MilliSatoshi, parts
 	case f.wrong == "takes a msat too much", parts > 1 && f.wrong == "takes a msat too much of parts":
 		fee++
 	case s.size == 0: // as for LDK
-		fee = max(2_000_000, uint64(amount)*4000/1_004_000)
+		fee = uint64(amount) * 4000 / 1_004_000
 	}
 	inv.received = amount - lnwire.MilliSatoshi(fee)
 	f.open(s, inv.received)

@@ -189,7 +189,7 @@ func playParts(ctx context.Context, p *paidRun) error {
 	if err != nil {
 		return err
 	}
-	size := most + (all-most)/4
+	size := most + (all-most)/8
 	switch fee, ok := p.item.fee(uint64(size)); {
 	case size == most:
 		return errors.New("the payer has one channel to the LSP")
@@ -245,7 +245,7 @@ func playVariable(ctx context.Context, p *paidRun) error {
 			return fmt.Errorf("buy once more: %w", err)
 		}
 	}
-	size, err := p.size()
+	size, err := p.variableSize(ctx, c.deal)
 	if err != nil {
 		return err
 	}
@@ -268,6 +268,29 @@ func playVariable(ctx context.Context, p *paidRun) error {
 	p.holds("LSPS2-67", got < size && got+c.deal.fee(size) >= size, "%d of %d msat arrived, with a fee of %d",
 		got, size, c.deal.fee(size))
 	return p.troupe.Mine(ctx)
+}
+
+// variableSize is a size whose proportional fee is more than the minimum fee, where the
+// menu and the payer allow it: an LSP that takes no more than LDK clients let it take
+// (ldk-node#1095) serves no smaller payment.
+func (p *paidRun) variableSize(ctx context.Context, deal Deal) (lnwire.MilliSatoshi, error) {
+	size, err := p.size()
+	if err != nil || deal.PPM == 0 {
+		return size, err
+	}
+	most, _, err := p.troupe.Sendable(ctx)
+	if err != nil {
+		return 0, err
+	}
+	const million = 1_000_000
+	ppm := lnwire.MilliSatoshi(deal.PPM)
+	if deal.MinFee > most {
+		return size, nil
+	}
+	if large := deal.MinFee*(million+ppm)/ppm + million; large <= min(most, deal.MaxSize) {
+		size = max(size, large)
+	}
+	return size, nil
 }
 
 // playUnknown pays over an scid like those that are sold, which nobody has bought.
