@@ -79,42 +79,71 @@ func TestConformRegtestPay(t *testing.T) {
 	w := newWorld(t)
 	seller := w.inlet("lsp", onBitcoind, sells()...)
 	seller.fund(10_000_000, 5)
-	folders := t.TempDir()
-	args := append([]string{"conform", "lsps2", seller.id + "@" + seller.addr, "--regtest-pay", "--json",
-		"--network=regtest", "--timeout-seconds=60"}, w.chainArgs(onBitcoind)...)
-	cmd := exec.CommandContext(t.Context(), programOf(t, "INLET_BIN", "run `make build`"), args...)
+	passed, _ := w.conformPaid(seller)
+	if !slices.Equal(passed, passedWithMoney) {
+		t.Errorf("passed:\n%v, want\n%v", passed, passedWithMoney)
+	}
+}
+
+// TestConformRegtestPayDefaults: an LSP as the configuration has it, but that its clients
+// must trust it. Its channels have no room for a second payment.
+func TestConformRegtestPayDefaults(t *testing.T) {
+	w := newWorld(t)
+	seller := w.inlet("lsp", onBtcd, "--lsp.enabled", "--lsp.lsps2.client_trusts_lsp")
+	seller.fund(10_000_000, 5)
+	passed, reasons := w.conformPaid(seller)
+	for _, id := range passedWithMoney {
+		want := !slices.Contains([]string{"LSPS2-87", "LSPS2-110", "LSPS2-114"}, id)
+		if got := slices.Contains(passed, id); got != want {
+			t.Errorf("%s passed: %v (%s)", id, got, reasons[id])
+		}
+	}
+	if !strings.Contains(reasons["LSPS2-87"], "client_trusts_lsp") ||
+		!strings.Contains(reasons["LSPS2-110"], "no room") {
+		t.Errorf("%v", reasons)
+	}
+}
+
+// conformPaid runs inlet conform --regtest-pay against a node, of which nothing may fail.
+// It gives the lines that money shows, and what is said of the others.
+func (w *world) conformPaid(n *inlet) (passed []string, reasons map[string]string) {
+	w.Helper()
+	folders := w.TempDir()
+	cmd := exec.CommandContext(w.Context(), programOf(w, "INLET_BIN", "run `make build`"),
+		append([]string{"conform", "lsps2", n.id + "@" + n.addr, "--regtest-pay", "--json",
+			"--network=regtest", "--timeout-seconds=60"}, w.chainArgs(onBitcoind)...)...)
 	cmd.Env = append(cleanEnv(), "TMPDIR="+folders)
 	var said, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complaint
 	if err := cmd.Run(); err != nil {
-		t.Errorf("inlet conform --regtest-pay: %v\n%s", err, complaint.String())
+		w.Errorf("inlet conform --regtest-pay: %v\n%s", err, complaint.String())
 	}
 	var answer struct {
 		Pass, Fail int
 		Lines      []struct{ Line, Verdict, Reason string }
 	}
 	if err := json.Unmarshal(said.Bytes(), &answer); err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
+		w.Fatalf("%v\n%s", err, said.String())
 	}
-	var passed []string
+	reasons = map[string]string{}
 	for _, l := range answer.Lines {
-		money := len(l.Line) > len("LSPS2-50") || l.Line >= "LSPS2-50" || l.Line == "LSPS2-16"
-		if !money {
+		if l.Verdict == "fail" {
+			w.Errorf("%s: %s", l.Line, l.Reason)
+		}
+		if len(l.Line) == len("LSPS2-50") && l.Line < "LSPS2-50" && l.Line != "LSPS2-16" {
 			continue
 		}
-		t.Logf("%s %s %s", l.Line, l.Verdict, l.Reason)
+		reasons[l.Line] = l.Reason
 		if l.Verdict == "pass" {
 			passed = append(passed, l.Line)
 		}
 	}
-	if !slices.Equal(passed, passedWithMoney) {
-		t.Errorf("passed:\n%v, want\n%v", passed, passedWithMoney)
-	}
 	if answer.Fail > 0 || answer.Pass < 50 {
-		t.Errorf("%d pass, %d fail", answer.Pass, answer.Fail)
+		w.Errorf("%d pass, %d fail", answer.Pass, answer.Fail)
 	}
 	left, err := os.ReadDir(folders)
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		w.Errorf("left behind: %v, %v", left, err)
 	}
+	return passed, reasons
 }

@@ -61,7 +61,7 @@ func (a *app) conformLSPS2Command() *cobra.Command {
 	cmd.Flags().IntVar(&o.seconds, "timeout-seconds", 10, "how long an answer may take")
 	cmd.Flags().BoolVar(&o.pay, "regtest-pay", false, "pay, with money of the regtest in [chain]")
 	a.addKeys(cmd.Flags(), slices.DeleteFunc(keyPaths(), func(path string) bool {
-		return !strings.HasPrefix(path, "chain.")
+		return path != "chain.backend" && !strings.HasPrefix(path, "chain.bitcoind.")
 	})...)
 	return cmd
 }

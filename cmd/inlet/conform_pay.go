@@ -43,9 +43,9 @@ const (
 var regtestPayHelp = fmt.Sprintf("With --regtest-pay it also pays, with money of a regtest: it starts "+
 	"a payer and clients of\nits own in a temporary folder, has the bitcoind in [chain] make blocks for "+
 	"them, opens\n%d channels of %d sat to the LSP and buys channels that the payer pays for: whole, in\n"+
-	"parts, too little, while the client is away. It takes some minutes, at most %d, makes a few\n"+
-	"hundred blocks, and leaves the LSP with the channels. It needs network = \"regtest\" and the\n"+
-	"backend bitcoind, the LSP's own or a peer of it.\n\n",
+	"parts, too little, while the client is away. It takes a minute more, at most %d, makes about\n"+
+	"150 blocks and leaves the LSP with the channels, and two orders. It needs network = \"regtest\"\n"+
+	"and the backend bitcoind: the LSP's own, or a peer of it.\n\n",
 	payerChannels, int64(payerCapacity), int(playTimeout.Minutes()))
 
 // regtestConfig is the configuration that --regtest-pay plays on, and on no other network.
