@@ -3,8 +3,10 @@ package itest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -74,11 +76,12 @@ var passedWithMoney = []string{
 }
 
 // TestConformRegtestPay has the tool pay for what it buys from an LSP, with blocks of the
-// bitcoind that the LSP follows, and leave nothing behind.
+// bitcoind that the LSP follows, and leave nothing behind, also when it is interrupted.
 func TestConformRegtestPay(t *testing.T) {
 	w := newWorld(t)
 	seller := w.inlet("lsp", onBitcoind, sells()...)
 	seller.fund(10_000_000, 5)
+	w.interrupted(seller)
 	passed, _ := w.conformPaid(seller)
 	if !slices.Equal(passed, passedWithMoney) {
 		t.Errorf("passed:\n%v, want\n%v", passed, passedWithMoney)
@@ -104,15 +107,54 @@ func TestConformRegtestPayDefaults(t *testing.T) {
 	}
 }
 
+// paying is inlet conform --regtest-pay against a node, with temporary folders of its own.
+func (w *world) paying(n *inlet) (cmd *exec.Cmd, folders string) {
+	w.Helper()
+	folders = w.TempDir()
+	cmd = exec.CommandContext(w.Context(), programOf(w, "INLET_BIN", "run `make build`"),
+		append([]string{"conform", "lsps2", n.id + "@" + n.addr, "--regtest-pay", "--json",
+			"--network=regtest", "--timeout-seconds=60"}, w.chainArgs(onBitcoind)...)...)
+	cmd.Env = append(cleanEnv(), "TMPDIR="+folders)
+	return cmd, folders
+}
+
+// gone fails when something is left in a folder.
+func (w *world) gone(folders string) {
+	w.Helper()
+	if left, err := os.ReadDir(folders); err != nil || len(left) > 0 {
+		w.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// interrupted presses Ctrl-C when the first client comes.
+func (w *world) interrupted(n *inlet) {
+	w.Helper()
+	cmd, folders := w.paying(n)
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	if err := cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	w.until("first client", func() bool {
+		found, _ := filepath.Glob(filepath.Join(folders, "*", "client-1.log"))
+		return len(found) > 0
+	})
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		w.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 ||
+		!strings.Contains(complaint.String(), "stopped before all was seen") {
+		w.Errorf("interrupted: %v\n%s", err, complaint.String())
+	}
+	w.gone(folders)
+}
+
 // conformPaid runs inlet conform --regtest-pay against a node, of which nothing may fail.
 // It gives the lines that money shows, and what is said of the others.
 func (w *world) conformPaid(n *inlet) (passed []string, reasons map[string]string) {
 	w.Helper()
-	folders := w.TempDir()
-	cmd := exec.CommandContext(w.Context(), programOf(w, "INLET_BIN", "run `make build`"),
-		append([]string{"conform", "lsps2", n.id + "@" + n.addr, "--regtest-pay", "--json",
-			"--network=regtest", "--timeout-seconds=60"}, w.chainArgs(onBitcoind)...)...)
-	cmd.Env = append(cleanEnv(), "TMPDIR="+folders)
+	cmd, folders := w.paying(n)
 	var said, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complaint
 	if err := cmd.Run(); err != nil {
@@ -141,9 +183,6 @@ func (w *world) conformPaid(n *inlet) (passed []string, reasons map[string]strin
 	if answer.Fail > 0 || answer.Pass < 50 {
 		w.Errorf("%d pass, %d fail", answer.Pass, answer.Fail)
 	}
-	left, err := os.ReadDir(folders)
-	if err != nil || len(left) > 0 {
-		w.Errorf("left behind: %v, %v", left, err)
-	}
+	w.gone(folders)
 	return passed, reasons
 }
