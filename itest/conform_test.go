@@ -70,8 +70,8 @@ func (n *inlet) sold() []string {
 
 // passedWithMoney are the lines that an LSP of our own kind shows to a payer and clients.
 var passedWithMoney = []string{
-	"LSPS2-16", "LSPS2-50", "LSPS2-51", "LSPS2-52", "LSPS2-63", "LSPS2-66", "LSPS2-67", "LSPS2-69",
-	"LSPS2-73", "LSPS2-80", "LSPS2-81", "LSPS2-87", "LSPS2-92", "LSPS2-93", "LSPS2-94", "LSPS2-98",
+	"LSPS2-16", "LSPS2-50", "LSPS2-51", "LSPS2-52", "LSPS2-53", "LSPS2-63", "LSPS2-66", "LSPS2-67",
+	"LSPS2-69", "LSPS2-73", "LSPS2-80", "LSPS2-81", "LSPS2-87", "LSPS2-92", "LSPS2-93", "LSPS2-94", "LSPS2-98",
 	"LSPS2-99", "LSPS2-110", "LSPS2-112", "LSPS2-114",
 }
 

@@ -47,6 +47,7 @@ var scenes = []scene{
 	{"LSPS2-50", playUnknown},
 	{"LSPS2-63", playAway},
 	{"LSPS2-66", playShort},
+	{"LSPS2-53", playMore},
 }
 
 // RunPaid plays with money what Run can't see: the payment, the channel that it opens and
@@ -130,7 +131,6 @@ const (
 // unplayed are the lines that are not played, because that takes too long, does harm or
 // would not be seen.
 var unplayed = map[string]string{
-	"LSPS2-53": "the payer pays what is asked for",
 	"LSPS2-54": takesLong, "LSPS2-55": takesLong, "LSPS2-56": takesLong,
 	"LSPS2-57": takesOffer, "LSPS2-58": takesOffer,
 	"LSPS2-59": needsHeld, "LSPS2-60": needsHeld, "LSPS2-61": needsHeld, "LSPS2-62": needsHeld,

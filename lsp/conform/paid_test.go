@@ -129,8 +129,14 @@ func (f *fakeTroupe) forward(inv *fakeInvoice, amount lnwire.MilliSatoshi, parts
 		}
 		<-s.client.back
 	}
-	fee, _ := item{minFee: 2_000_000, ppm: 4000}.fee(uint64(amount))
+	size := s.size
+	if size == 0 {
+		size = amount
+	}
+	fee, _ := item{minFee: 2_000_000, ppm: 4000}.fee(uint64(size))
 	switch {
+	case s.size != 0 && amount > s.size && f.wrong == "keeps what is overpaid":
+		fee += uint64(amount - s.size)
 	case f.wrong == "takes a msat too much", parts > 1 && f.wrong == "takes a msat too much of parts":
 		fee++
 	case s.size == 0: // as for LDK
@@ -243,6 +249,7 @@ var paidBroken = []struct {
 	{"LSPS2-50", Fail, "holds unknown scids"},
 	{"LSPS2-51", Fail, "fails whole payments"},
 	{"LSPS2-52", Fail, "fails parts"},
+	{"LSPS2-53", Fail, "keeps what is overpaid"},
 	{"LSPS2-63", Fail, "fails when the client is away"},
 	{"LSPS2-66", Fail, "takes any expiry"},
 	{"LSPS2-67", Fail, "fails variable amounts"},

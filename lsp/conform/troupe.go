@@ -92,7 +92,7 @@ func (d Deal) fee(size lnwire.MilliSatoshi) lnwire.MilliSatoshi {
 type Bill struct {
 	Bolt11 string
 
-	// Amount is for an invoice without one.
+	// Amount is for an invoice without one, or more than the invoice's.
 	Amount lnwire.MilliSatoshi
 
 	// Once: what fails is not tried again.
