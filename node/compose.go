@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -189,7 +190,9 @@ func (n *Node) composeLinks() error {
 	n.links = forward.NewLinks(forward.LinksConfig{
 		Engine: n.engine, Court: watch{n}, Beacon: n.beacon,
 		Registry: n.registry.InvoiceRegistry, Events: linkEvents{n},
+		AwayFor: cmp.Or(n.opts.seams.awayFor, forward.AwayFor),
 	})
+	n.links.Expect(n.openChannels())
 	return nil
 }
 

@@ -200,6 +200,12 @@ func (a *act) play() {
 func (a *act) buy() {
 	a.t.Helper()
 	seller := a.market.seller
+	var last error
+	defer func() {
+		if last != nil {
+			a.t.Logf("the last try to buy: %v", last)
+		}
+	}()
 	a.until("the purchase", func(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -207,7 +213,7 @@ func (a *act) buy() {
 			LSP: seller.Key(), Addr: seller.Addr(), Amount: a.sale.size,
 			ClientTrustsLSP: a.sale.trusting,
 		})
-		a.inv = inv
+		a.inv, last = inv, err
 		return err == nil
 	})
 }

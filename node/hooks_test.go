@@ -39,6 +39,7 @@ type Mischief struct {
 	Lifeline Lifeline
 	Gate     func(Gated)
 	Limits   func(*peer.Limits)
+	AwayFor  time.Duration
 }
 
 // Lifeline is where a test holds the life of a node in its hands: what it writes,
@@ -58,7 +59,7 @@ func (o *Options) SetStoreGroup(n int) { o.storeGroup = n }
 func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
-		gate: m.Gate, limits: m.Limits,
+		gate: m.Gate, limits: m.Limits, awayFor: m.AwayFor,
 		onLine: m.Lifeline.Line, onCommit: m.Lifeline.Commit,
 		onBroadcast: m.Lifeline.Broadcast, dial: m.Lifeline.Dial, bind: m.Lifeline.Bind,
 	}

@@ -209,4 +209,5 @@ func (a *act) inChild(at moment, full bool) {
 			return n.Connect(ctx, seller.Key(), addr) == nil
 		})
 	}
+	a.soon(waitLink, func(ctx context.Context) bool { return a.ready(ctx, a.market.payer) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -36,7 +37,8 @@ func (m *market) wantCode(err error, code int) {
 // TestBuyLooksAtInbound (LSPS2-17): what can't reach the LSP is refused when it is bought, and
 // the client's own channel does not count; without any channel nothing can.
 func TestBuyLooksAtInbound(t *testing.T) {
-	m := newMarket(t, marketPlan{channels: []btcutil.Amount{400_000, 300_000}})
+	m := newMarket(t, marketPlan{channels: []btcutil.Amount{400_000, 300_000},
+		seller: func(o *node.Options) { o.SetMischief(node.Mischief{AwayFor: time.Nanosecond}) }})
 	client := m.node("client", nil)
 	m.wantCode(m.tryBuy(client, 700_000_000, ""), lsp.CodePaymentSizeTooLarge)
 	inv := m.buy(client, 600_000_000) // over both channels
@@ -51,6 +53,19 @@ func TestBuyLooksAtInbound(t *testing.T) {
 		err := m.tryBuy(client, 10_000_000, "")
 		return errors.As(err, &refused) && refused.Code == lsp.CodePaymentSizeTooLarge
 	})
+}
+
+// TestBuyWhilePayersAreAway: those that could pay are expected back, and nobody is refused for that.
+func TestBuyWhilePayersAreAway(t *testing.T) {
+	m := newMarket(t, marketPlan{channels: []btcutil.Amount{400_000}})
+	client := m.node("client", nil)
+	m.payer.Stop()
+	m.buy(client, 300_000_000)
+	m.wantCode(m.tryBuy(client, 500_000_000, ""), lsp.CodePaymentSizeTooLarge)
+	m.seller.Stop()
+	m.seller.Start()
+	m.buy(client, 300_000_000)
+	m.wantCode(m.tryBuy(client, 500_000_000, ""), lsp.CodePaymentSizeTooLarge)
 }
 
 // TestBuyLooksAtCoins: a channel that the coins don't fund beside those of open orders is

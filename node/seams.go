@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -36,6 +37,8 @@ type seams struct {
 	// gate stands between the node and its peers; limits changes what peers may take.
 	gate   gate
 	limits func(*peer.Limits)
+	// awayFor replaces forward.AwayFor.
+	awayFor time.Duration
 }
 
 func (s seams) held(w orders.Switch) orders.Switch {

@@ -74,6 +74,7 @@ func (l *Links) add(c *connLinks, ch *channeldb.OpenChannel, ready *lnwire.Chann
 
 	l.mu.Lock()
 	l.byChan[id], l.boxes[id] = one, one.link.box
+	delete(l.away, id)
 	l.mu.Unlock()
 	return nil
 }

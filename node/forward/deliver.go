@@ -172,6 +172,7 @@ func (l *Links) Forget(id lnwire.ChannelID, byAgreement bool) error {
 	l.mu.Lock()
 	box := l.boxes[id]
 	delete(l.boxes, id)
+	delete(l.away, id)
 	l.mu.Unlock()
 	e := l.cfg.Engine
 	select {

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -33,5 +34,45 @@ func TestInboundOfAChannel(t *testing.T) {
 		if got := inboundOf(ch, now); got != v.want {
 			t.Errorf("%+v: %d", v, got)
 		}
+	}
+}
+
+// TestInboundOfThoseAway: a channel counts for a while after its peer has gone, and after a start.
+func TestInboundOfThoseAway(t *testing.T) {
+	l, p, id := linked(t)
+	l.cfg.AwayFor = time.Hour
+	full := l.Inbound([33]byte{})
+	if full == 0 || l.Inbound(p.PubKey()) != 0 {
+		t.Fatalf("%d msat, and %d of others", full, l.Inbound(p.PubKey()))
+	}
+	ch := l.find(id).lc.State()
+	l.PeerGone(p)
+	if got := l.Inbound([33]byte{}); got != full || l.Inbound(p.PubKey()) != 0 {
+		t.Errorf("%d msat when the peer has gone, before %d", got, full)
+	}
+	if err := l.PeerOnline(laterPeer{p}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.Inbound([33]byte{}); got != full {
+		t.Errorf("%d msat when the peer is back, before %d", got, full)
+	}
+	l.Remove(id)
+	if got := l.Inbound([33]byte{}); got != 0 {
+		t.Errorf("%d msat of a channel that was removed", got)
+	}
+	l.Expect([]*channeldb.OpenChannel{ch})
+	if got := l.Inbound([33]byte{}); got != full {
+		t.Errorf("%d msat are expected, before %d", got, full)
+	}
+	for key, ch := range l.away {
+		ch.until = time.Now().Add(-time.Second)
+		l.away[key] = ch
+	}
+	if got := l.Inbound([33]byte{}); got != 0 {
+		t.Errorf("%d msat of a peer that is away for long", got)
+	}
+	l.left(nil)
+	if len(l.away) != 0 {
+		t.Error("what is over is remembered")
 	}
 }

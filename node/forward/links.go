@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/wire"
@@ -77,6 +78,8 @@ type LinksConfig struct {
 	Beacon   contractcourt.WitnessBeacon
 	Registry htlcswitch.InvoiceDatabase
 	Events   LinkEvents
+	// AwayFor is how long a channel counts for Inbound while its peer is away; 0: not at all.
+	AwayFor time.Duration
 }
 
 // Links owns the links of all connections: which exist, and which messages wait
@@ -90,6 +93,7 @@ type Links struct {
 	byChan map[lnwire.ChannelID]*oneLink           // guarded by mu
 	boxes  map[lnwire.ChannelID]htlcswitch.MailBox // of channels that are not closed; guarded by mu
 	closed bool                                    // guarded by mu
+	away   map[lnwire.ChannelID]away               // open channels without a link; guarded by mu
 	// retired are the channels that get no link now; guarded by mu.
 	retired map[lnwire.ChannelID]bool
 }
@@ -118,7 +122,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	return &Links{
 		cfg: cfg, conns: map[[33]byte]*connLinks{},
 		byChan: map[lnwire.ChannelID]*oneLink{}, boxes: map[lnwire.ChannelID]htlcswitch.MailBox{},
-		retired: map[lnwire.ChannelID]bool{},
+		away: map[lnwire.ChannelID]away{}, retired: map[lnwire.ChannelID]bool{},
 	}
 }
 
@@ -193,10 +197,10 @@ func (l *Links) PeerGone(p Peer) {
 		return
 	}
 	delete(l.conns, p.PubKey())
-	var ids []lnwire.ChannelID
+	ended := map[lnwire.ChannelID]*oneLink{}
 	for id, one := range l.byChan {
 		if one.conn == c {
-			ids = append(ids, id)
+			ended[id] = one
 			delete(l.byChan, id)
 		}
 	}
@@ -206,9 +210,10 @@ func (l *Links) PeerGone(p Peer) {
 	defer c.mu.Unlock()
 	c.gone = true
 	clear(c.parked)
-	for _, id := range ids {
+	for id := range ended {
 		l.cfg.Engine.swtch.RemoveLink(id)
 	}
+	l.left(ended)
 }
 
 // Ready makes the link of a channel whose channel_ready has gone both ways, or
@@ -275,6 +280,7 @@ func (l *Links) Refresh(id lnwire.ChannelID) {
 func (l *Links) Remove(id lnwire.ChannelID) {
 	l.mu.Lock()
 	delete(l.byChan, id)
+	delete(l.away, id)
 	l.mu.Unlock()
 	l.cfg.Engine.swtch.RemoveLink(id)
 }
