@@ -41,7 +41,7 @@ func (n *Node) startChain(ctx context.Context, down *teardown) error {
 	if n.source, err = n.opts.Chain.source(n.opts, hints); err != nil {
 		return err
 	}
-	n.source = n.opts.seams.source(n.source)
+	n.source = soundSource{n.opts.seams.source(n.source), n.store}
 	if err := n.source.Start(ctx); err != nil {
 		return err
 	}

@@ -188,14 +188,22 @@ func (l *Links) failed(one *oneLink, f htlcswitch.LinkFailureError) {
 			data = []byte(f.Error())
 		}
 		var m lnwire.Message = &lnwire.Error{ChanID: id, Data: data}
-		if f.Warning {
+		if f.Warning || !broken && isInternal(f) {
 			m = &lnwire.Warning{ChanID: id, Data: data}
 		}
 		if err := one.conn.peer.SendMessage(true, m); err != nil {
 			log.Debug("cannot tell peer of failure", "chan", point.String(), "err", err)
 		}
 	}
-	if f.FailureAction == htlcswitch.LinkFailureDisconnect {
+	if f.FailureAction == htlcswitch.LinkFailureDisconnect || !broken && isInternal(f) {
+		// The next connection makes the link anew.
 		one.conn.peer.Disconnect(fmt.Errorf("forward: link of %v: %w", point, f))
 	}
+}
+
+// isInternal says that the fault is ours and not the channel's: a disk that is full, a database that is
+// being closed. lnd would send `error` for it. BOLT 1: the receiver of that "MUST fail the channel",
+// so LDK closes it by force, and who has nothing in it forgets it.
+func isInternal(f htlcswitch.LinkFailureError) bool {
+	return f.Error() == (htlcswitch.LinkFailureError{}).Error() // the zero code is ErrInternalError
 }

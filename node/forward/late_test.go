@@ -96,3 +96,33 @@ func TestRetire(t *testing.T) {
 		t.Fatalf("no link after Restore: %v", err)
 	}
 }
+
+// TestInternalFailureIsAWarning: what goes wrong on our side does not cost the channel. A peer fails a
+// channel for which it gets `error`.
+func TestInternalFailureIsAWarning(t *testing.T) {
+	if got := (htlcswitch.LinkFailureError{}).Error(); got != "internal error" {
+		t.Fatalf("lnd's zero code is %q", got)
+	}
+	for what, v := range map[string]struct {
+		failure htlcswitch.LinkFailureError
+		warning bool
+	}{
+		"the disk is full":    {htlcswitch.LinkFailureError{FailureAction: htlcswitch.LinkFailureForceNone}, true},
+		"the channel is lost": {htlcswitch.LinkFailureError{PermanentFailure: true}, false},
+	} {
+		l, p, id := linked(t)
+		l.failed(l.find(id), v.failure)
+		var warnings, faults int
+		for len(p.sent) > 0 {
+			switch (<-p.sent).(type) {
+			case *lnwire.Warning:
+				warnings++
+			case *lnwire.Error:
+				faults++
+			}
+		}
+		if warnings+faults != 1 || (warnings == 1) != v.warning {
+			t.Errorf("%s: %d warnings, %d errors", what, warnings, faults)
+		}
+	}
+}
