@@ -154,7 +154,8 @@ func (n *Node) composeInvoices() error {
 	var err error
 	n.registry, err = pay.NewRegistry(pay.RegistryOptions{
 		DB: n.channels, Notifier: n.source.Notifier(), Height: tip.Height, Hash: tip.BlockHash,
-		Skim: n.buyer, Clock: n.clock, Log: n.log.With("part", "invoices"),
+		Skim: n.buyer, Clock: n.clock, HoldDuration: n.opts.seams.mppHold,
+		Log: n.log.With("part", "invoices"),
 	})
 	if err != nil {
 		return err

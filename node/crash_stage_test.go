@@ -44,6 +44,10 @@ const (
 	// failed part, and finds no way for the rest, leaves it with a part of the payment; only
 	// such parts may be held that long.
 	stageHold = 25 * time.Second
+
+	// stageMPPHold is for how long a client waits for the other parts. It gets one alone when its
+	// connection ends while the LSP forwards several: lnd's switch fails the next at once.
+	stageMPPHold = 20 * time.Second
 )
 
 // stage is a market for sweeps: LSP and payer stay, each point has a client of its own.
@@ -111,7 +115,7 @@ func (st *stage) hold(o *node.Options, name string, l *lifeline) {
 		}
 	}
 	o.SetStoreGroup(st.group)
-	o.SetMischief(node.Mischief{Lifeline: seams})
+	o.SetMischief(node.Mischief{Lifeline: seams, MPPHold: stageMPPHold})
 }
 
 // in has everything that fails fail this test, and runs f.

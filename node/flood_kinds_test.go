@@ -304,7 +304,7 @@ func startStrangers(t testing.TB, plan strangersPlan) (stop func() string) {
 func TestStrangers(t *testing.T) {
 	var plan strangersPlan
 	if json.Unmarshal([]byte(os.Getenv(strangersEnv)), &plan) != nil {
-		t.Skip("only TestFlood runs it")
+		return // only TestFlood runs it
 	}
 	key, err := node.ParseNodeID(plan.LSP)
 	must(t, err)

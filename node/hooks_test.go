@@ -40,6 +40,7 @@ type Mischief struct {
 	Gate     func(Gated)
 	Limits   func(*peer.Limits)
 	AwayFor  time.Duration
+	MPPHold  time.Duration
 }
 
 // Lifeline is where a test holds the life of a node in its hands: what it writes,
@@ -59,7 +60,7 @@ func (o *Options) SetStoreGroup(n int) { o.storeGroup = n }
 func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
-		gate: m.Gate, limits: m.Limits, awayFor: m.AwayFor,
+		gate: m.Gate, limits: m.Limits, awayFor: m.AwayFor, mppHold: m.MPPHold,
 		onLine: m.Lifeline.Line, onCommit: m.Lifeline.Commit,
 		onBroadcast: m.Lifeline.Broadcast, dial: m.Lifeline.Dial, bind: m.Lifeline.Bind,
 	}

@@ -37,8 +37,8 @@ type seams struct {
 	// gate stands between the node and its peers; limits changes what peers may take.
 	gate   gate
 	limits func(*peer.Limits)
-	// awayFor replaces forward.AwayFor.
-	awayFor time.Duration
+	// awayFor replaces forward.AwayFor, mppHold how long a set of parts may stay incomplete.
+	awayFor, mppHold time.Duration
 }
 
 func (s seams) held(w orders.Switch) orders.Switch {
