@@ -58,6 +58,9 @@ func TestConnectionLost(t *testing.T) {
 				require.Equal(t, chanfactory.PeerGone, await[chanfactory.Failed](us).Fault)
 				require.Empty(t, us.state(tag))
 				require.Zero(t, us.leased())
+			} else {
+				// A peer that is back before the channel is written is told that there is none.
+				us.awaitChannel()
 			}
 			l = connect(us, them)
 			if c.fails {
@@ -75,6 +78,25 @@ func TestConnectionLost(t *testing.T) {
 		})
 	}
 	us.t, them.t = t, t
+}
+
+// awaitChannel waits until a channel is written.
+func (p *party) awaitChannel() {
+	p.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		chans, err := p.channels.FetchAllChannels()
+		require.NoError(p.t, err)
+		if len(chans) > 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-p.t.Context().Done():
+			return
+		}
+	}
 }
 
 // awaitNoChannel waits until everything is dropped: one that is left would speak up on the
