@@ -78,6 +78,7 @@ type party struct {
 	onTell  func(chanfactory.Event) // called first with each event
 	tamper  func(chainntnfs.ChainNotifier) chainntnfs.ChainNotifier
 	publish func(*wire.MsgTx, string) error // nil: the wallet's
+	disk    store.Watch                     // nil: nobody looks
 	coins   func(chanfactory.Coins) chanfactory.Coins
 
 	db       *store.DB
@@ -122,7 +123,7 @@ func (p *party) start() {
 	p.t.Helper()
 	require := require.New(p.t)
 	var err error
-	p.db, err = store.Open(store.Options{Dir: p.dir})
+	p.db, err = store.Open(store.Options{Dir: p.dir, Watch: p.disk})
 	require.NoError(err)
 	p.source, err = chain.NewBtcd(chain.Options{Params: &chaincfg.RegressionNetParams},
 		btcd(p.t).Config())

@@ -68,6 +68,9 @@ func connect(a, b *party, change ...func(*line)) *line {
 	}
 	for i, side := range []*party{a, b} {
 		e := l.ends[i]
+		if err := side.Quiesce(e); err != nil {
+			a.t.Fatal(err)
+		}
 		chans, err := side.channels.FetchOpenChannels(e.key)
 		if err != nil {
 			a.t.Fatal(err)

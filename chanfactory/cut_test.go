@@ -2,6 +2,8 @@ package chanfactory_test
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chanfactory"
+	"github.com/inletlsp/inlet/node/store"
 )
 
 // swallow loses the first message of the type that a party sends, and the connection with it.
@@ -58,9 +61,6 @@ func TestConnectionLost(t *testing.T) {
 				require.Equal(t, chanfactory.PeerGone, await[chanfactory.Failed](us).Fault)
 				require.Empty(t, us.state(tag))
 				require.Zero(t, us.leased())
-			} else {
-				// A peer that is back before the channel is written is told that there is none.
-				us.awaitChannel()
 			}
 			l = connect(us, them)
 			if c.fails {
@@ -80,23 +80,39 @@ func TestConnectionLost(t *testing.T) {
 	us.t, them.t = t, t
 }
 
-// awaitChannel waits until a channel is written.
-func (p *party) awaitChannel() {
-	p.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		chans, err := p.channels.FetchAllChannels()
-		require.NoError(p.t, err)
-		if len(chans) > 0 {
-			return
+// A peer that is back while we still write the channel that it has signed must not be told that there
+// is none. So a new connection waits for what the last one has brought.
+func TestBackWhileWeWrite(t *testing.T) {
+	us, them := newParty(t, "us", 1), newParty(t, "them", 0)
+	writing, free := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(writing); <-free })
+	us.disk = func(done bool, writes []store.Write) error {
+		for _, w := range writes {
+			if !done && slices.Contains(w.Buckets, "open-chan-bucket") {
+				first()
+			}
 		}
-		select {
-		case <-tick.C:
-		case <-p.t.Context().Done():
-			return
-		}
+		return nil
 	}
+	us.restart()
+	l := connect(us, them)
+	mustOpen(t, us, jit(l.peer(us), "order"))
+	<-writing
+	l.cut()
+
+	back := make(chan *line, 1)
+	go func() { back <- connect(us, them) }() // awaited below
+	select {
+	case l = <-back:
+		back <- l
+		t.Error("a connection began while the channel was being written")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(free)
+	l = <-back
+	point := await[chanfactory.Ready](us).Point
+	require.Equal(t, point, await[chanfactory.Ready](them).Point)
+	l.cut()
 }
 
 // awaitNoChannel waits until everything is dropped: one that is left would speak up on the

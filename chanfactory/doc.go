@@ -11,7 +11,8 @@
 //	f, err := chanfactory.New(cfg)
 //	go func() { done <- f.Run(ctx) }()
 //	<-f.Settled()
-//	f.PeerOnline(p) // for each connection; then f.Handle(p, m) for its messages
+//	err = f.Quiesce(p) // for each connection; then
+//	f.PeerOnline(p)    // and f.Handle(p, m) for its messages
 //	err = f.Open(ctx, chanfactory.OpenRequest{Peer: p, Tag: "order 1", Capacity: 100_000,
 //		Private: true, ZeroConf: true})
 //	// cfg.Events: Sent, Accepted, Created, Signed, Ready, Broadcast, Confirmed; or Failed
@@ -33,6 +34,8 @@
 //
 // # What the node owes
 //
+//   - Quiesce comes before the node looks for the peer's channels: an earlier connection's may still
+//     be on its way to the disk.
 //   - PeerOnline comes after the links of the peer's open channels were made, and after
 //     channel_reestablish was sent for those that are pending or being closed: BOLT 2 wants one for
 //     each channel, and LDK sends no channel_ready before it has ours.

@@ -171,7 +171,27 @@ func (f *Factory) Cancel(tag string) {
 	}
 }
 
-// PeerOnline tells of a new connection: after the links of the peer's open channels were made,
+// Quiesce waits until everything that the peer's earlier connections have brought is done, and what
+// is to be stored of it is stored. Call it first for a new connection: the peer speaks at once of a
+// channel that it has signed, and would be told that there is none while we still write it. It would
+// give the channel up, and with it the payment that is waiting. It also returns when the connection
+// or the factory ends; ErrPeerGone and ErrStopped say so.
+func (f *Factory) Quiesce(p Peer) error {
+	done := make(chan struct{})
+	if !f.post(p.PubKey(), func(*worker) { close(done) }) {
+		return ErrStopped
+	}
+	select {
+	case <-done:
+		return nil
+	case <-p.QuitSignal():
+		return ErrPeerGone
+	case <-f.quit:
+		return ErrStopped
+	}
+}
+
+// PeerOnline tells of a new connection: after Quiesce, after the links of the peer's open channels were made,
 // and before any of its messages.
 func (f *Factory) PeerOnline(p Peer) {
 	f.post(p.PubKey(), func(w *worker) { w.online(p) })

@@ -60,10 +60,14 @@ func (h peerHandler) wrap(c *peer.Conn) connPeer {
 	}}
 }
 
-// Connected starts the links of our channels with the peer, then tells those who
+// Connected waits until what the last connection brought is stored, starts the links
+// of our channels with the peer, then tells those who
 // wait for it: the funding flow first, because an order may open right away.
 func (h peerHandler) Connected(c *peer.Conn) error {
 	p := h.wrap(c)
+	if err := h.n.factory.Quiesce(p); err != nil {
+		return fmt.Errorf("node: finish what the peer's last connection brought: %w", err)
+	}
 	if err := h.n.links.PeerOnline(p); err != nil {
 		return fmt.Errorf("node: start channels with peer: %w", err)
 	}
