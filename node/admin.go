@@ -26,7 +26,7 @@ func (n *Node) serveAdmin(run func(string, func(context.Context) error) func() e
 	}
 	server, err := api.NewServer(api.Options{
 		Listen: n.opts.Admin, Dir: n.opts.Dir, Backend: backend(admin{n}),
-		Log: n.log.With("part", "api"),
+		Metrics: n.metrics.Handler(), Log: n.log.With("part", "api"),
 	})
 	if err != nil {
 		return err

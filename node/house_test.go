@@ -41,6 +41,7 @@ var arrows = map[string]map[string]string{
 		"node/court":    "its room",
 		"node/forward":  "its room",
 		"node/logs":     "its room",
+		"node/metrics":  "its room",
 		"node/orders":   "its room",
 		"node/pay":      "its room",
 		"node/store":    "its room",

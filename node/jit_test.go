@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -97,4 +98,26 @@ func TestJITPayment(t *testing.T) {
 		t.Errorf("a payment of another: %v", err)
 	}
 	await(t, stages, orders.StageSettled)
+	wantHolds(t, seller, map[string]uint64{"forwarded": 1})
+}
+
+// wantHolds compares how many held HTLCs the node has counted, by how their holds ended.
+func wantHolds(t *testing.T, n *nodetest.Node, want map[string]uint64) {
+	t.Helper()
+	families, err := n.Metrics().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, f := range families {
+		if f.GetName() != "inlet_htlc_hold_seconds" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			got[m.GetLabel()[0].GetValue()] = m.GetHistogram().GetSampleCount()
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("holds that ended: %v, want %v", got, want)
+	}
 }

@@ -210,6 +210,7 @@ func (n *Node) orderPorts() orders.Ports {
 		Opener: opener{n}, Switch: n.opts.seams.held(n.engine), Aliases: orderAliases{n},
 		Facts: orderFacts{n}, Blocks: n.source.Notifier(), Htlcs: n.engine.HtlcEvents(),
 		Finished: n.orderFinished, Reached: n.orderReached, Changed: n.admission.changed,
+		Holds: n.metrics,
 	}
 	if n.opts.LSP != nil {
 		ports.Wake = n.opts.LSP.Wake

@@ -12,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/inletlsp/inlet/chain"
@@ -19,6 +20,7 @@ import (
 	"github.com/inletlsp/inlet/node/api"
 	"github.com/inletlsp/inlet/node/court"
 	"github.com/inletlsp/inlet/node/forward"
+	"github.com/inletlsp/inlet/node/metrics"
 	"github.com/inletlsp/inlet/node/orders"
 	"github.com/inletlsp/inlet/node/pay"
 	"github.com/inletlsp/inlet/node/store"
@@ -48,6 +50,7 @@ type Node struct {
 
 	parts   // set while Run composes, before ready is closed
 	events  *eventLog
+	metrics *metrics.Metrics
 	openers openers
 	// anchorChannels is how many channels the wallet's reserve is for.
 	anchorChannels atomic.Int64
@@ -103,7 +106,7 @@ func New(opts Options) (*Node, error) {
 		return fail(ErrNoWallet)
 	}
 	n := &Node{
-		opts: opts, log: opts.Log, clock: opts.clock, store: db,
+		opts: opts, log: opts.Log, clock: opts.clock, store: db, metrics: metrics.New(),
 		ready: make(chan struct{}), stop: func() {},
 	}
 	if n.events, err = newEventLog(db, n.clock, opts.NoEvents); err != nil {
@@ -127,6 +130,10 @@ func (n *Node) Close() error {
 // Ready is closed when the node serves calls: the chain is followed, all stored
 // state is taken up, and its listeners are open.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Metrics are the node's measurements, for an embedder's own registry or page; the
+// admin API shows them at /metrics. It may be called at any time.
+func (n *Node) Metrics() prometheus.Gatherer { return n.metrics.Gatherer() }
 
 // Stop asks Run to end and returns at once.
 func (n *Node) Stop() { n.stop() }

@@ -18,7 +18,10 @@ import (
 // prefix is what all calls share. A later version of the calls gets another one.
 const prefix = "/v1/"
 
-// Handler serves the calls and /healthz with all checks of requests, but without the limits that
+// metricsPath is where Prometheus looks unless it is told otherwise.
+const metricsPath = "/metrics"
+
+// Handler serves the calls, /metrics and /healthz with all checks of requests, but without the limits that
 // belong to connections.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
@@ -54,6 +57,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 				" from this node's data directory",
 		}
 	}
+	if r.URL.Path == metricsPath && s.options.Metrics != nil {
+		return nil, s.metrics(w, r)
+	}
 	called, err := s.find(w, r)
 	if err != nil {
 		return nil, err
@@ -82,6 +88,17 @@ func health(w http.ResponseWriter, r *http.Request) (any, error) {
 	return struct {
 		Status string `json:"status"`
 	}{"ok"}, nil
+}
+
+// metrics answers Prometheus. It needs the token, as its configuration allows (authorization and
+// credentials_file): amounts and failures are the operator's business alone.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return wrongMethod(w, http.MethodGet)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	s.options.Metrics.ServeHTTP(w, r)
+	return nil
 }
 
 // authorized compares the token in constant time: a comparison that stops at the first wrong

@@ -38,6 +38,9 @@ type Options struct {
 	// Backend answers the calls.
 	Backend Backend
 
+	// Metrics answers GET /metrics; nil means that there are none.
+	Metrics http.Handler
+
 	// Log gets the server's own events; nil discards them.
 	Log *slog.Logger
 }

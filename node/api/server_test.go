@@ -151,6 +151,27 @@ func TestHealthzNeedsNoTokenAndTellsNothing(t *testing.T) {
 	wantRefusal(t, status, body, http.StatusMethodNotAllowed, api.Error{Code: api.InvalidArgument})
 }
 
+func TestMetricsNeedTheToken(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1")) })
+	server, err := api.NewServer(api.Options{
+		Dir: t.TempDir(), Backend: (&apitest.Node{}).Backend(), Metrics: page,
+	})
+	require.NoError(t, err)
+	get := func(r *http.Request) { r.Method, r.URL.Path = http.MethodGet, "/metrics" }
+	status, body := ask(server, "", "", get)
+	if status != http.StatusOK || body != "up 1" {
+		t.Errorf("got %d %s", status, body)
+	}
+	status, body = ask(server, "", "", get, func(r *http.Request) { r.Header.Del("Authorization") })
+	wantRefusal(t, status, body, http.StatusUnauthorized, api.Error{Code: api.Unauthenticated})
+	status, body = ask(server, "", "", get, func(r *http.Request) { r.Method = "POST" })
+	wantRefusal(t, status, body, http.StatusMethodNotAllowed, api.Error{Code: api.InvalidArgument})
+
+	// A server that measures nothing says so as for any other path.
+	status, body = ask(newServer(t, &apitest.Node{}), "", "", get)
+	wantRefusal(t, status, body, http.StatusNotFound, api.Error{Code: api.NotFound})
+}
+
 func TestWrongPathAndMethod(t *testing.T) {
 	server := newServer(t, &apitest.Node{})
 	status, body := ask(server, "wallet/balanse", "")
