@@ -37,7 +37,7 @@ type soak struct {
 	stop    chan struct{}
 
 	whyMu sync.Mutex
-	why   map[string]int // how failed payments ended; guarded by whyMu
+	why   map[string]int // why sales and payments came to nothing; guarded by whyMu
 
 	paid, failed, unpaid, refused, unsold, closed atomic.Int64
 	faults                                        map[string]int
@@ -67,7 +67,8 @@ func TestSoak(t *testing.T) {
 		house: newHouse(t, onBtcd, "--lsp.lsps2.min_fee_msat=100000", "--log.level=info",
 			"--lsp.lsps2.valid_for_seconds=600", fmt.Sprintf("--lsp.lsps2.hold_seconds=%d", int(soakHold.Seconds())),
 			"--lsp.limits.open_orders_per_client=1000", "--lsp.limits.open_orders=4000",
-			"--lsp.limits.requests_per_second_per_client=100"),
+			"--lsp.limits.requests_per_second_per_client=100",
+			"--lsp.limits.opens_per_day_per_client=100000", "--lsp.limits.opens_per_day=100000"),
 		rnd:  rand.New(rand.NewPCG(uint64(seed), 0)),
 		stop: make(chan struct{}), faults: map[string]int{}, why: map[string]int{},
 	}
@@ -84,8 +85,8 @@ func TestSoak(t *testing.T) {
 		workers.Go(func() { s.work(c, rnd) })
 	}
 	minute := began.Add(time.Minute)
-	for time.Since(began) < time.Duration(seconds)*time.Second {
-		s.fault()
+	for lasts := time.Duration(seconds) * time.Second; time.Since(began) < lasts; {
+		s.fault(time.Since(began) < lasts/3)
 		time.Sleep(time.Duration(500+s.rnd.IntN(2500)) * time.Millisecond)
 		if time.Now().After(minute) {
 			s.sample()
@@ -137,8 +138,9 @@ func (s *soak) round(c *inlet, rnd *rand.Rand) {
 	case err != nil && kind == 0:
 		s.refused.Add(1)
 		return
-	case err != nil:
-		s.unsold.Add(1) // the client or the LSP is away
+	case err != nil: // the client or the LSP is away, or the LSP has no payer connected
+		s.unsold.Add(1)
+		s.because("not sold: " + err.Error())
 		return
 	case kind == 0:
 		s.Errorf("a channel was sold for a payment that is too small")
@@ -179,17 +181,22 @@ func (s *soak) payOnce(ctx context.Context, bolt11 string, msat uint64, variable
 	if err == nil && p.Status == lnrpc.Payment_SUCCEEDED {
 		return true
 	}
-	s.whyMu.Lock()
-	defer s.whyMu.Unlock()
 	switch {
 	case err != nil:
-		s.why["the payer was killed"]++
+		s.because("the payer was killed")
 	case len(p.Htlcs) == 0:
-		s.why["not tried: "+p.FailureReason.String()]++
+		s.because("not tried: " + p.FailureReason.String())
 	default:
-		s.why[p.Htlcs[len(p.Htlcs)-1].Failure.GetCode().String()]++
+		s.because(p.Htlcs[len(p.Htlcs)-1].Failure.GetCode().String())
 	}
 	return false
+}
+
+// because counts why something came to nothing.
+func (s *soak) because(why string) {
+	s.whyMu.Lock()
+	defer s.whyMu.Unlock()
+	s.why[why[:min(len(why), 90)]]++
 }
 
 // tidy closes old channels by agreement, so that their number stays as it is.
@@ -213,10 +220,12 @@ func (s *soak) tidy(ctx context.Context, client *api.Client, rnd *rand.Rand) {
 	}
 }
 
-// fault does one thing that happens to nodes.
-func (s *soak) fault() {
+// fault does one thing that happens to nodes. The LSP dies only if it may: a process that starts
+// again all the time can't show that its memory is flat.
+func (s *soak) fault(lspDies bool) {
 	c := s.clients[s.rnd.IntN(len(s.clients))]
-	name, do := "", func() {}
+	var name string
+	var do func()
 	switch n := s.rnd.IntN(100); {
 	case n < 45:
 		name, do = "blocks", func() { s.mine(1 + s.rnd.IntN(2)) }
@@ -230,6 +239,8 @@ func (s *soak) fault() {
 		name, do = "client killed", func() { c.proc.kill(); c.start() }
 	case n < 90:
 		name, do = "client restarted", func() { c.proc.stop(); c.start() }
+	case n < 98 && !lspDies:
+		name, do = "all disconnected", s.cutAll
 	case n < 95:
 		name, do = "LSP killed", func() { s.lsp.proc.kill(); s.lsp.start() }
 	case n < 98:
@@ -250,6 +261,14 @@ func (s *soak) rejoin() {
 	_, _ = s.payer.ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{
 		Addr: &lnrpc.LightningAddress{Pubkey: s.lsp.id, Host: s.lsp.addr}, Timeout: 5,
 	})
+}
+
+// cutAll ends all connections of the LSP.
+func (s *soak) cutAll() {
+	s.cut(s.payer.id)
+	for _, c := range s.clients {
+		s.cut(c.id)
+	}
 }
 
 func (s *soak) cut(id string) {

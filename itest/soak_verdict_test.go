@@ -20,6 +20,7 @@ type sample struct {
 	at                 time.Time
 	rssKB, threads, db int64
 	channels           int
+	paid               int64
 }
 
 var statusLine = regexp.MustCompile(`(?m)^(VmRSS|Threads):\s+(\d+)`)
@@ -56,6 +57,7 @@ func (s *soak) sample() {
 		}
 		of[c.OrderID] = c.ChannelPoint
 	}
+	p.paid = s.paid.Load()
 	s.samples = append(s.samples, p)
 	s.Logf("RSS %d MB, %d threads, database %d kB, %d channels; paid %d, failed %d, unsold %d",
 		p.rssKB/1024, p.threads, p.db/1024, p.channels, s.paid.Load(), s.failed.Load(), s.unsold.Load())
@@ -95,12 +97,12 @@ func (s *soak) verdict() {
 	s.noForce()
 	s.flat()
 	s.Logf("faults: %v", s.faults)
-	s.Logf("failed payments: %v", s.why)
+	for why, n := range s.why {
+		s.Logf("%d: %s", n, why)
+	}
 	s.Logf("paid %d, failed %d, bought and not paid %d, refused %d, not sold (someone away) %d, closed %d",
 		s.paid.Load(), s.failed.Load(), s.unpaid.Load(), s.refused.Load(), s.unsold.Load(), s.closed.Load())
-	if s.paid.Load() == 0 {
-		s.Error("no payment went through")
-	}
+	s.busy()
 }
 
 // held are the orders with a part that is not answered yet.
@@ -170,6 +172,19 @@ func (s *soak) noForce() {
 				s.Errorf("%s has channel %s closed by force", c.name, ch.ChannelPoint)
 			}
 		}
+	}
+}
+
+// busy wants payments in each third: a soak in which nothing happens any more shows nothing.
+func (s *soak) busy() {
+	thirds := []sample{s.samples[0], s.samples[len(s.samples)/3], s.samples[2*len(s.samples)/3], s.samples[len(s.samples)-1]}
+	for i, until := range thirds[1:] {
+		if until.paid <= thirds[i].paid && until.at != thirds[i].at {
+			s.Errorf("no payment went through between %v and %v", thirds[i].at, until.at)
+		}
+	}
+	if s.paid.Load() == 0 {
+		s.Error("no payment went through")
 	}
 }
 

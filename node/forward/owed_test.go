@@ -49,6 +49,7 @@ func TestOwedAgain(t *testing.T) {
 	late := newOwedTicker(func() bool { return owes })
 	defer late.Stop()
 	<-late.Ticks() // it could not sign
+	late.Ticks()   // and waits
 	late.again()
 	select {
 	case <-late.Ticks():
