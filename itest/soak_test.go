@@ -122,7 +122,10 @@ func (s *soak) round(c *inlet, rnd *rand.Rand) {
 	defer client.Close()
 	s.tidy(ctx, client, rnd)
 	msat := uint64(2_000_000 + rnd.IntN(5_000_000))
-	r := api.JITRequest{LSP: s.lsp.id + "@" + s.lsp.addr, Description: "soak"}
+	// A client that a fault has left with unpaid channels must trust the LSP: some do.
+	r := api.JITRequest{
+		LSP: s.lsp.id + "@" + s.lsp.addr, Description: "soak", ClientTrustsLSP: rnd.IntN(2) == 0,
+	}
 	kind := rnd.IntN(10)
 	switch {
 	case kind == 0: // too small to be sold
