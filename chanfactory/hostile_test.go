@@ -1,6 +1,7 @@
 package chanfactory_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -259,4 +260,50 @@ func TestOtherPeersWord(t *testing.T) {
 	us.Handle(old, &lnwire.Error{ChanID: ready.ChanID, Data: []byte("from the past")})
 	us.barrier(ready.Point)
 	require.Equal(t, chanfactory.Withheld, us.state("order"))
+}
+
+// The temporary id of one peer's opening is another peer's to repeat. lnwallet keeps coins by that id
+// for all peers together, so it must never hear it: an opening that is given up would free the coins
+// of one that goes on.
+func TestPendingIDOfAnotherPeer(t *testing.T) {
+	us, b, a := newParty(t, "us", 1), newParty(t, "b", 0), newParty(t, "a", 1)
+	ids, held, let := make(chan [32]byte, 1), make(chan struct{}), make(chan struct{})
+	hold := sync.OnceFunc(func() { close(held); <-let })
+	toB := connect(us, b, func(l *line) {
+		l.watch = func(_ *party, m lnwire.Message) (lnwire.Message, bool) {
+			switch m := m.(type) {
+			case *lnwire.OpenChannel:
+				ids <- m.PendingChannelID
+			case *lnwire.FundingSigned:
+				hold()
+			}
+			return m, true
+		}
+	})
+	r := jit(toB.peer(us), "one")
+	r.Withhold = true
+	mustOpen(t, us, r)
+	id := <-ids
+	<-held
+	leased := us.leased()
+	require.NotZero(t, leased)
+
+	toA := connect(us, a, func(l *line) {
+		l.watch = func(from *party, m lnwire.Message) (lnwire.Message, bool) {
+			if m, ok := m.(*lnwire.OpenChannel); ok && from == a {
+				m.PendingChannelID = id
+			}
+			return m, true
+		}
+	})
+	mustOpen(t, a, chanfactory.OpenRequest{
+		Peer: toA.peer(a), Tag: "theirs", Capacity: 200_000, FeeRate: 1000,
+	})
+	heard[*lnwire.AcceptChannel](toA, us) // a knows no such id, and says so in an error
+	require.Equal(t, chanfactory.PeerRefused, await[chanfactory.Failed](us).Fault)
+	require.Equal(t, leased, us.leased(), "the coins of the other opening")
+	close(let)
+	point := await[chanfactory.Ready](us).Point
+	require.NoError(t, us.Release(t.Context(), point))
+	inMempool(t, point)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -159,6 +160,7 @@ type journal struct {
 	tagFor map[wire.OutPoint]string // guarded by mu
 	stored map[wire.OutPoint]bool   // guarded by mu; the channel is in the store
 	ready  map[wire.OutPoint]bool   // guarded by mu; channel_ready has gone both ways
+	coins  map[wire.OutPoint]string // guarded by mu; tags whose transactions spend them, or will
 }
 
 // openJournal reads all records.
@@ -175,9 +177,11 @@ func openJournal(db kvdb.Backend) (*journal, error) {
 				return err
 			}
 			j.byTag[r.tag], j.tagFor[r.point] = r, r.tag
+			j.hold(r)
 			return nil
 		})
 	}, func() {
+		j.coins = map[wire.OutPoint]string{}
 		j.byTag, j.tagFor = map[string]*record{}, map[wire.OutPoint]string{}
 		j.stored, j.ready = map[wire.OutPoint]bool{}, map[wire.OutPoint]bool{}
 	})
@@ -187,12 +191,60 @@ func openJournal(db kvdb.Backend) (*journal, error) {
 	return j, nil
 }
 
-// intend writes what we are about to fund. Errors: ErrTagUsed.
+// intend writes what we are about to fund. Errors: ErrTagUsed, errCoinTaken.
+//
+// Leases keep coins apart. Should one have gone astray, two channels would be funded with one coin:
+// the client whose funding comes second would own a channel that can never be. So it is refused here.
 func (j *journal) intend(r *record) error {
 	if old := j.find(r.tag); old != nil && old.state != recordDropped {
 		return ErrTagUsed
 	}
-	return j.put(r)
+	if err := j.take(r); err != nil {
+		return err
+	}
+	err := j.put(r)
+	if err != nil {
+		j.mu.Lock()
+		j.letGo(r)
+		j.mu.Unlock()
+	}
+	return err
+}
+
+// errCoinTaken: another funding that may be out, or may come out, spends a coin already.
+var errCoinTaken = errors.New("a coin is in another funding already")
+
+// take notes the coins of a new record.
+func (j *journal) take(r *record) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, coin := range r.inputs() {
+		if tag, ok := j.coins[coin]; ok && tag != r.tag {
+			return fmt.Errorf("chanfactory: fund %q: %w: %v in that of %q", r.tag, errCoinTaken, coin, tag)
+		}
+	}
+	j.hold(r)
+	return nil
+}
+
+// hold notes the coins of a record whose transaction may be out, or may come out. The caller holds
+// j.mu, or is alone.
+func (j *journal) hold(r *record) {
+	if r.state != recordIntended && r.state != recordReleased {
+		return
+	}
+	for _, coin := range r.inputs() {
+		j.coins[coin] = r.tag
+	}
+}
+
+// letGo forgets the coins of a record. The caller holds j.mu.
+func (j *journal) letGo(r *record) {
+	for _, coin := range r.inputs() {
+		if j.coins[coin] == r.tag {
+			delete(j.coins, coin)
+		}
+	}
 }
 
 // move changes a record's state. Moving to the state that it has is fine.
@@ -228,8 +280,10 @@ func (j *journal) put(r *record) error {
 	defer j.mu.Unlock()
 	if old := j.byTag[r.tag]; old != nil {
 		delete(j.tagFor, old.point)
+		j.letGo(old)
 	}
 	j.byTag[r.tag], j.tagFor[r.point] = r, r.tag
+	j.hold(r)
 	return nil
 }
 
@@ -246,6 +300,7 @@ func (j *journal) forget(tag string, point wire.OutPoint) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.letGo(j.byTag[tag])
 	delete(j.byTag, tag)
 	delete(j.tagFor, point)
 	return nil

@@ -153,6 +153,31 @@ func TestJournalKeepsOnePerTag(t *testing.T) {
 	require.Empty(t, j.list())
 }
 
+// A coin is in one live funding only, whatever its lease says.
+func TestJournalKeepsCoinsApart(t *testing.T) {
+	db := testStore(t)
+	j, err := openJournal(db)
+	require.NoError(t, err)
+	first, second := *records()[1], *records()[0] // with the same input
+	require.NoError(t, j.intend(&first))
+	require.ErrorIs(t, j.intend(&second), errCoinTaken)
+	require.Nil(t, j.find(second.tag))
+	j, err = openJournal(db)
+	require.NoError(t, err)
+	require.ErrorIs(t, j.intend(&second), errCoinTaken, "after a restart too")
+	require.NoError(t, j.move(first.tag, recordReleased))
+	require.ErrorIs(t, j.intend(&second), errCoinTaken, "released")
+	require.NoError(t, j.move(first.tag, recordConfirmed))
+	require.NoError(t, j.intend(&second), "the chain keeps them apart now")
+
+	first.tag = "again"
+	require.ErrorIs(t, j.intend(&first), errCoinTaken)
+	require.NoError(t, j.forget(second.tag, second.point))
+	require.NoError(t, j.intend(&first), "forgotten")
+	require.NoError(t, j.move(first.tag, recordDropped))
+	require.NoError(t, j.intend(&second), "dropped")
+}
+
 // What callers see depends on whether the channel is in the store.
 func TestJournalStates(t *testing.T) {
 	j, err := openJournal(testStore(t))

@@ -1,6 +1,7 @@
 package chanfactory
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -60,10 +61,16 @@ func (r lnReserver) reserve(m *lnwallet.InitFundingReserveMsg) (reservation, err
 }
 
 // request is what lnwallet is asked for, in either role.
+//
+// lnwallet keeps coins by the pending id, for all peers together. Peers choose theirs and know those
+// that we told them, so it gets one that nobody knows: else a peer that repeats another's id takes
+// that one's coins along, and frees them when it gives up.
 func (o *opening) request() *lnwallet.InitFundingReserveMsg {
 	p, peer := o.machine.Params, o.peer
+	var id [32]byte
+	_, _ = rand.Read(id[:]) // never fails
 	m := &lnwallet.InitFundingReserveMsg{
-		ChainHash: &p.Chain, PendingChanID: p.PendingID,
+		ChainHash: &p.Chain, PendingChanID: id,
 		NodeID: peer.IdentityKey(), NodeAddr: peer.Address(),
 		CommitFeePerKw: p.CommitFeeRate, PushMSat: p.Push, MinConfs: 1,
 		CommitType: lnwallet.CommitmentTypeTweakless,
