@@ -76,7 +76,8 @@ func (s AwaitClaim) another(c *turn, p Part) State {
 		c.fail([]Part{p}, later, "the payment was forwarded before this part came")
 
 	default:
-		extra := min(less64(s.Fee, c.skimmed(s.Pending)), p.Amount-s.Channel.floor())
+		borne := plus(s.Collected, c.skimmed(s.Pending))
+		extra := min(less64(s.Fee, borne), p.Amount-s.Channel.floor())
 		s.Pending = append(s.Pending[:len(s.Pending):len(s.Pending)], c.send(s.Channel, p, extra, c.now))
 	}
 	return s
@@ -95,8 +96,8 @@ func (c *turn) skimmed(keys []CircuitKey) (sum amount) {
 // less64 subtracts and stops at 0.
 func less64(a, b amount) amount { return a - min(a, b) }
 
-// claimed handles the preimage of one part. The order is paid as soon as that is a
-// part that the fee was taken from.
+// claimed handles the preimage of one part. The order is paid as soon as the parts that the
+// fee was taken from are.
 func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
 	pending, ours := gone(s.Pending, key)
 	if !ours {
@@ -104,10 +105,10 @@ func (s AwaitClaim) claimed(c *turn, key CircuitKey) State {
 	}
 	s.Pending = pending
 	s = s.release(c)
-	if c.resolved.ExtraFee > 0 || s.Fee == 0 {
+	s.Claimed, s.Collected = true, plus(s.Collected, c.resolved.ExtraFee)
+	if s.Collected >= s.Fee {
 		return s.paid(c)
 	}
-	s.Claimed = true
 	return s.settle(c)
 }
 
@@ -162,9 +163,11 @@ func (s AwaitClaim) void(c *turn) State {
 func (s AwaitClaim) paid(c *turn) State {
 	c.do(Finished{})
 	next := Paid{
-		Sets: s.Sets, Channel: s.Channel,
-		Fee: s.Fee, Collected: c.resolved.ExtraFee, Waived: s.Waived,
+		Sets: s.Sets, Channel: s.Channel, Waived: s.Waived,
+		Fee:       plus(s.Fee, s.Channel.Collected),
+		Collected: plus(s.Collected, s.Channel.Collected),
 	}
+	next.Channel.Collected = 0
 	return next.flush(c)
 }
 
@@ -177,12 +180,13 @@ func (s AwaitClaim) failed(c *turn, key CircuitKey) State {
 	return s.settle(c)
 }
 
-// settle goes on when every part has come to its end without the fee.
+// settle goes on when every part has come to its end without all of the fee.
 func (s AwaitClaim) settle(c *turn) State {
 	if len(s.Pending) > 0 {
 		return s
 	}
 	s.Channel.Tried = s.Channel.Tried || s.Fee > 0 && s.Refused && !s.Claimed
+	s.Channel.Collected = plus(s.Channel.Collected, s.Collected)
 	return c.rest(s.Channel, s.Sets)
 }
 

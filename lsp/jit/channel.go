@@ -92,7 +92,7 @@ func (c *turn) rest(ch Channel, sets []Set) State {
 
 // forward sends the payment sets[0] over a channel that is usable.
 func (c *turn) forward(ch Channel, sets []Set, fee amount, try Try) State {
-	parts := sets[0].Parts
+	parts, fee := sets[0].Parts, less64(fee, ch.Collected)
 	why := fits(parts, fee, ch.floor())
 	if ch.MaxHTLCs != 0 && len(parts) > ch.MaxHTLCs {
 		why = "more parts than the client's max_accepted_htlcs"

@@ -62,6 +62,8 @@ type channelRecord struct {
 	UsedOn   Conn   `json:"used_on,omitempty"`
 	Tried    bool   `json:"tried,omitempty"`
 	Alias    bool   `json:"alias,omitempty"`
+
+	Collected amount `json:"collected_msat,omitempty"`
 }
 
 func recordState(s State) stateRecord {
@@ -77,7 +79,7 @@ func recordState(s State) stateRecord {
 			r.Channel = recordChannel(*s.Channel)
 		}
 	case AwaitClaim:
-		r.Hash, r.Fee, r.Waived = s.Hash.String(), s.Fee, s.Waived
+		r.Hash, r.Fee, r.Waived, r.Collected = s.Hash.String(), s.Fee, s.Waived, s.Collected
 		r.Claimed, r.Refused, r.Dropping = s.Claimed, s.Refused, s.Dropping
 		r.Channel = recordChannel(s.Channel)
 		for _, k := range s.Pending {
@@ -131,8 +133,8 @@ func (r stateRecord) awaitClaim(sets []Set, ch Channel) (State, error) {
 		return nil, err
 	}
 	s := AwaitClaim{
-		Sets: sets, Hash: hash, Fee: r.Fee, Waived: r.Waived, Claimed: r.Claimed,
-		Refused: r.Refused, Channel: ch, Dropping: r.Dropping,
+		Sets: sets, Hash: hash, Fee: r.Fee, Waived: r.Waived, Collected: r.Collected,
+		Claimed: r.Claimed, Refused: r.Refused, Channel: ch, Dropping: r.Dropping,
 	}
 	for _, k := range r.Pending {
 		s.Pending = append(s.Pending, k.key())
@@ -208,7 +210,7 @@ func (r *endingRecord) ending() (*Ending, error) {
 func recordChannel(c Channel) *channelRecord {
 	return &channelRecord{
 		c.Point.String(), c.Withheld, c.Gone, c.HTLCMin, c.MaxHTLCs,
-		c.Conn, c.OpenedOn, c.UsedOn, c.Tried, c.Alias,
+		c.Conn, c.OpenedOn, c.UsedOn, c.Tried, c.Alias, c.Collected,
 	}
 }
 
@@ -221,7 +223,8 @@ func (r *channelRecord) channel() (*Channel, error) {
 		return nil, err
 	}
 	return &Channel{
-		*p, r.Withheld, r.Gone, r.HTLCMin, r.MaxHTLCs,
-		r.Conn, r.OpenedOn, r.UsedOn, r.Tried, r.Alias,
+		Point: *p, Withheld: r.Withheld, Gone: r.Gone, HTLCMin: r.HTLCMin, MaxHTLCs: r.MaxHTLCs,
+		Conn: r.Conn, OpenedOn: r.OpenedOn, UsedOn: r.UsedOn, Tried: r.Tried, Alias: r.Alias,
+		Collected: r.Collected,
 	}, nil
 }

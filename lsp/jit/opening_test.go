@@ -164,6 +164,50 @@ func TestAnchorsRefused(t *testing.T) {
 	p.opens(2)
 }
 
+// A client may claim the part that bears a millisatoshi of the fee and fail the one that bears the
+// rest. The order is paid when all of the fee is, and what was paid is not asked for again.
+func TestClaimOfALittleOfTheFee(t *testing.T) {
+	p := playing(t, fixed()).do(arrive(1, 1, 1001), arrive(1, 2, 998_999), ClientOnline{7},
+		OpenSigned{first}, usable(first, 7))
+	p.forwards([2]lnwire.MilliSatoshi{1000, 1}, [2]lnwire.MilliSatoshi{979_000, 19_999})
+	p.do(PartClaimed{key(1)}).state("awaiting_claim").do(PartFailed{Key: key(2)}).state("owed")
+	p.do(arrive(2, 3, 1_000_000), PartClaimed{key(3)}).state("paid")
+	if f := commands[ForwardPart](p.all)[2]; f.ExtraFee != 19_999 {
+		t.Errorf("the next payment bears %v", f.ExtraFee)
+	}
+	if paid := p.o.State.(Paid); paid.Fee != 20_000 || paid.Collected != 20_000 {
+		t.Errorf("charged %v, collected %v", paid.Fee, paid.Collected)
+	}
+
+	// In both orders, and when all is claimed.
+	p = playing(t, fixed()).do(arrive(1, 1, 1001), arrive(1, 2, 998_999), ClientOnline{7},
+		OpenSigned{first}, usable(first, 7), PartFailed{Key: key(2)}, PartClaimed{key(1)})
+	p.state("owed")
+	p = playing(t, fixed()).do(arrive(1, 1, 1001), arrive(1, 2, 998_999), ClientOnline{7},
+		OpenSigned{first}, usable(first, 7), PartClaimed{key(2)}, PartClaimed{key(1)})
+	p.state("paid")
+
+	// A part that comes again for one that failed bears what is left of the fee, and no less counts.
+	p = playing(t, fixed()).do(arrive(1, 1, 500_000), arrive(1, 2, 500_000), ClientOnline{7},
+		OpenSigned{first}, usable(first, 7), PartFailed{Key: key(1)}, arrive(1, 3, 1002))
+	p.do(PartClaimed{key(3)}).state("awaiting_claim").do(PartFailed{Key: key(2)}).state("owed")
+}
+
+// What was let out in the order's record is let out, also when the factory has not heard of it: the
+// client has claimed on the channel, and has nothing but that funding.
+func TestReleasedBeforeTheCrash(t *testing.T) {
+	p := playing(t, trusting(fixed())).split().do(OpenSigned{first}, usable(first, 7),
+		PreimageKnown{part(1, 1, 1).Hash}, PartClaimed{key(2)}, PartFailed{Key: key(1)}).state("owed")
+	p.do(Restarted{Funding: &Funding{Point: first, Withheld: true}, Height: tip})
+	if n := len(commands[DropChannel](p.all)); n != 0 {
+		t.Fatalf("the channel is dropped: %+v", p.last)
+	}
+	if n := len(commands[BroadcastFunding](p.last)); n != 1 {
+		t.Fatalf("%d broadcasts after the restart", n)
+	}
+	p.state("owed")
+}
+
 func TestAfterTheFee(t *testing.T) {
 	checklist.Shows(t, "LSPS2-110", "Paid.arrived takes the fee again")
 	checklist.Shows(t, "LSPS2-113", "turn.aliasEnded looks at valid_until only")

@@ -80,14 +80,17 @@ type (
 
 	// AwaitClaim waits for the client to claim or fail what was forwarded.
 	AwaitClaim struct {
-		Sets    []Set // of other payments
-		Hash    lntypes.Hash
-		Fee     lnwire.MilliSatoshi // taken from the forwarded parts
-		Waived  lnwire.MilliSatoshi // not taken, because the client cannot skim
-		Pending []CircuitKey        // forwarded, outcome not known
-		Claimed bool                // a part that bears no fee was claimed
-		Refused bool                // the client has failed a part
-		Channel Channel
+		Sets   []Set // of other payments
+		Hash   lntypes.Hash
+		Fee    lnwire.MilliSatoshi // taken from the forwarded parts
+		Waived lnwire.MilliSatoshi // not taken, because the client cannot skim
+		// Collected is what was claimed of Fee. The order is paid when that is all: a client
+		// may claim a part that bears little of it and fail the rest.
+		Collected lnwire.MilliSatoshi
+		Pending   []CircuitKey // forwarded, outcome not known
+		Claimed   bool         // a part was claimed
+		Refused   bool         // the client has failed a part
+		Channel   Channel
 
 		// Dropping says that the channel is being given up: its funding is withheld, and the
 		// client has neither claimed nor failed the payment in time.
@@ -180,6 +183,10 @@ type Channel struct {
 	// the first on which it was usable; 0 after a restart. An LDK client forgets
 	// at its restart that the channel may take less than the onion says.
 	OpenedOn, UsedOn Conn
+
+	// Collected is what earlier payments have left of the fee, without paying all of it. It is
+	// not taken again.
+	Collected lnwire.MilliSatoshi
 
 	Tried bool // the client has refused a payment with extra_fee
 	Alias bool // RegisterAlias was commanded

@@ -75,7 +75,7 @@ func (s AwaitChannel) restarted(c *turn, f *Funding) State {
 		s.Try.Attempt = max(s.Try.Attempt-1, 0)
 		return AwaitClient{Sets: s.Sets, Fee: s.Fee, Try: s.Try}.restarted(c, f)
 	}
-	ch := s.Channel.restarted(f)
+	ch := s.Channel.restarted(c, f)
 	switch {
 	case ch.Gone && ch.Withheld:
 		return AwaitClient{Sets: s.Sets, Fee: s.Fee, Try: s.Try}.restarted(c, nil)
@@ -89,7 +89,7 @@ func (s AwaitChannel) restarted(c *turn, f *Funding) State {
 }
 
 func (s AwaitClaim) restarted(c *turn, f *Funding) State {
-	s.Channel, s.Dropping = s.Channel.restarted(f), false
+	s.Channel, s.Dropping = s.Channel.restarted(c, f), false
 	if s.Channel.Gone {
 		c.fail(heldParts(s.Sets), never, "the channel is closed")
 		s.Sets = nil
@@ -97,23 +97,15 @@ func (s AwaitClaim) restarted(c *turn, f *Funding) State {
 	}
 	// The crash may have come between the record and its effect.
 	c.do(RegisterAlias{c.terms.SCID, s.Channel.Point, s.Channel.Chan()})
-	if s.Claimed && s.Channel.Withheld {
-		c.do(BroadcastFunding{s.Channel.Point})
-		s.Channel.Withheld = false
-	}
 	return s
 }
 
 func (s Owed) restarted(c *turn, f *Funding) State {
-	return c.rest(s.Channel.restarted(f), s.Sets)
+	return c.rest(s.Channel.restarted(c, f), s.Sets)
 }
 
 func (s Paid) restarted(c *turn, f *Funding) State {
-	s.Channel = s.Channel.restarted(f)
-	if s.Channel.Withheld && !s.Channel.Gone {
-		c.do(BroadcastFunding{s.Channel.Point})
-		s.Channel.Withheld = false
-	}
+	s.Channel = s.Channel.restarted(c, f)
 	return s.flush(c)
 }
 
@@ -127,12 +119,18 @@ func (s Dead) restarted(c *turn, f *Funding) State {
 	return s
 }
 
-// restarted is the channel in the new life.
-func (ch Channel) restarted(f *Funding) Channel {
+// restarted is the channel in the new life. What the record has let out is let out again when the
+// crash came before that was done: the client has claimed on the channel, and owns nothing else.
+func (ch Channel) restarted(c *turn, f *Funding) Channel {
+	released := !ch.Withheld
 	ch.Conn, ch.OpenedOn, ch.UsedOn = 0, 0, 0
 	ch.Gone = !f.live()
 	if f != nil {
 		ch.Withheld = f.Withheld
+	}
+	if released && ch.Withheld && !ch.Gone {
+		c.do(BroadcastFunding{ch.Point})
+		ch.Withheld = false
 	}
 	return ch
 }
