@@ -265,13 +265,14 @@ func (d *Desk) concerned(in input) []*entry {
 		}
 		return nil
 	}
+	// Sorted afterwards: whoever connects makes us look at all orders.
 	var all []*entry
-	for _, e := range d.sorted() {
+	for _, e := range d.orders {
 		if d.wants(e, in) {
 			all = append(all, e)
 		}
 	}
-	return all
+	return byID(all)
 }
 
 // wants says whether an input for many orders is for this one.
@@ -309,14 +310,17 @@ func (d *Desk) connected(in input) {
 // commands to do.
 func (d *Desk) happened(e *entry, in input) bool {
 	if in.stage != "" {
+		// A timeline may be full, or tell of an earlier claim: what follows from the preimage
+		// must not hang on it.
+		decided := in.stage == StageClaimed && d.claimed(e, in)
 		if !e.rec.stage(in.stage, in.at) {
-			return false
+			return decided
 		}
 		d.views.set(e.rec)
 		// A stage alone is not worth a write on a payment's path: it goes to disk
 		// with the next change. Confirmation is the last thing that happens.
 		e.dirty = true
-		if in.stage == StageConfirmed || (in.stage == StageClaimed && d.claimed(e, in)) {
+		if in.stage == StageConfirmed || decided {
 			return true
 		}
 		d.tell(e)

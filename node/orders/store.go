@@ -242,6 +242,10 @@ func (d *Desk) sorted() []*entry {
 	for _, e := range d.orders {
 		all = append(all, e)
 	}
+	return byID(all)
+}
+
+func byID(all []*entry) []*entry {
 	slices.SortFunc(all, func(a, b *entry) int { return strings.Compare(a.order.ID, b.order.ID) })
 	return all
 }

@@ -73,6 +73,22 @@ func TestPreimageIsNoPayment(t *testing.T) {
 	})
 }
 
+// TestPreimageOfALongTimeline: payments that failed have filled what the record tells. The funding
+// goes out all the same.
+func TestPreimageOfALongTimeline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.trusting(400_000, 600_000)
+		e := w.desk.orders["o1"]
+		for len(e.rec.Timeline) < maxTimeline {
+			e.rec.Timeline = append(e.rec.Timeline, Moment{StageFirstPart, time.Now()})
+		}
+		w.preimage()
+		w.want("broadcast funding")
+	})
+}
+
 // TestPreimageKnownAtTheStart: the process died before the order knew. The part is
 // there still, so what became of it is not known, but the client may have claimed.
 func TestPreimageKnownAtTheStart(t *testing.T) {
