@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/input"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
@@ -13,10 +15,10 @@ import (
 // while we still store that it was ready. It is called from the connection's read
 // goroutine only, and does not block on anything that a peer can hold up.
 func (l *Links) Deliver(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
-	if f, ok := m.(*lnwire.UpdateFulfillHTLC); ok {
-		l.cfg.Events.Fulfilled(f.PaymentPreimage)
-	}
 	if one := l.find(id); one != nil && one.conn.peer.ID() == p.ID() {
+		if f, ok := m.(*lnwire.UpdateFulfillHTLC); ok && one.claims(f) {
+			l.cfg.Events.Fulfilled(f.PaymentPreimage)
+		}
 		one.link.HandleChannelUpdate(m)
 		return nil
 	}
@@ -57,6 +59,30 @@ func reestablishPending(p Peer, m *lnwire.ChannelReestablish) error {
 	}
 	return p.SendMessage(false, &lnwire.Error{ChanID: m.ChanID, Data: lnwire.ErrorData(
 		"channel_reestablish names commitments that this channel never had")})
+}
+
+// claims says that the message claims an HTLC that is locked in, and is the first to do so: then the
+// link passes the claim on before it takes anything else from the peer, who can't take it back.
+//
+// What is told of each is a bounded number of HTLCs a channel, whatever a peer sends. Called from the
+// connection's read goroutine only.
+func (o *oneLink) claims(f *lnwire.UpdateFulfillHTLC) bool {
+	preimage := lntypes.Preimage(f.PaymentPreimage)
+	hash := [32]byte(preimage.Hash())
+	for _, htlc := range o.lc.ActiveHtlcs() {
+		if htlc.Incoming || htlc.HtlcIndex != f.ID || htlc.RHash != hash {
+			continue
+		}
+		if o.claimed[f.ID] {
+			return false
+		}
+		if o.claimed == nil || len(o.claimed) >= input.MaxHTLCNumber {
+			o.claimed = map[uint64]bool{} // most of them are long gone
+		}
+		o.claimed[f.ID] = true
+		return true
+	}
+	return false
 }
 
 // expected reports whether the channel is one of ours with this peer whose link

@@ -64,8 +64,8 @@ type Usable struct {
 type LinkEvents interface {
 	ChannelUsable(Usable)
 	ChannelUnusable(ChannelPoint)
-	// Fulfilled: a peer sent update_fulfill_htlc. The link has not checked it yet; a
-	// preimage proves itself by its hash.
+	// Fulfilled: the peer has claimed an HTLC that is locked in on its channel. It comes once for
+	// each HTLC and connection, from the connection's read goroutine, before the link has it.
 	Fulfilled(lntypes.Preimage)
 	// Reestablished: channel_reestablish has gone both ways.
 	Reestablished(Peer, lnwire.ChannelID)
@@ -115,6 +115,8 @@ type oneLink struct {
 	lc    *lnwallet.LightningChannel
 	fresh bool
 	ticks *owedTicker
+	// claimed are HTLCs whose preimage was told of; of the connection's read goroutine.
+	claimed map[uint64]bool
 }
 
 // NewLinks builds an empty set.

@@ -78,6 +78,14 @@ func fresh(t *testing.T) (*Links, *quietPeer, *channeldb.OpenChannel, lnwire.Cha
 	if err != nil {
 		t.Fatal(err)
 	}
+	return linksOf(t, ours)
+}
+
+// linksOf are the links of a node that has the channel, and none for it yet.
+func linksOf(t *testing.T, ours *lnwallet.LightningChannel) (*Links, *quietPeer,
+	*channeldb.OpenChannel, lnwire.ChannelID) {
+
+	t.Helper()
 	b := newBench(t)
 	b.cfg.Channels = ours.State().Db.GetParentDB()
 	l := NewLinks(LinksConfig{

@@ -93,8 +93,8 @@ func (d *Desk) ChannelConfirmed(point wire.OutPoint) {
 	d.post(input{point: &point, stage: StageConfirmed})
 }
 
-// Preimage tells that a preimage was learned; it is on disk already. It is called
-// from a link's goroutine.
+// Preimage tells that a peer has claimed an HTLC, and with what. It must come for HTLCs alone
+// that are locked in, once for each: what comes here is not limited.
 func (d *Desk) Preimage(p lntypes.Preimage) {
 	hash := p.Hash()
 	d.post(input{hash: &hash, stage: StageClaimed})
