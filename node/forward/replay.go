@@ -3,6 +3,7 @@ package forward
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -17,6 +18,11 @@ import (
 // that the client can still claim would be failed back to the payer, and we would
 // pay it ourselves. So what has a circuit is never offered again.
 //
+// An answer gets to the switch even when its link ends meanwhile: after the last HTLC
+// of a channel that is being closed, the link ends at once, and no other link will ever
+// bring what lnd gives up then. A failure that is lost there leaves the HTLC that it
+// answers to expire upstream, with that channel; a payment of our own has no end.
+//
 // P is lnd's packet type, which has no exported name.
 func pastInterceptor[P any](
 	offer func(<-chan struct{}, bool, ...P) error,
@@ -26,6 +32,9 @@ func pastInterceptor[P any](
 
 	return func(quit <-chan struct{}, isReplay bool, packets ...P) error {
 		if !isReplay {
+			if !slices.ContainsFunc(packets, func(p P) bool { return !isAnswer(p) }) {
+				quit = nil // lnd's link does not wait for those; the switch has a quit of its own
+			}
 			return offer(quit, isReplay, packets...)
 		}
 		var again, fresh []P
@@ -62,4 +71,10 @@ func incomingKey(packet any) models.CircuitKey {
 		},
 		HtlcID: v.FieldByName("incomingHTLCID").Uint(),
 	}
+}
+
+// isAnswer says that a packet settles or fails an HTLC.
+func isAnswer(packet any) bool {
+	htlc := reflect.ValueOf(packet).Elem().FieldByName("htlc").Elem()
+	return htlc.IsValid() && htlc.Type() != reflect.TypeFor[*lnwire.UpdateAddHTLC]()
 }

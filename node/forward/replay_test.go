@@ -10,13 +10,14 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
-// packet has the fields of lnd's packet that incomingKey reads.
+// packet has the fields of lnd's packet that incomingKey and isAnswer read.
 type packet struct {
 	incomingChanID lnwire.ShortChannelID
 	incomingHTLCID uint64
+	htlc           lnwire.Message
 }
 
-// TestLndPacketFields: incomingKey reads two fields of lnd by their names. A new
+// TestLndPacketFields: incomingKey and isAnswer read three fields of lnd by their names. A new
 // lnd that renames one must fail here, not when a payer's HTLC is replayed.
 func TestLndPacketFields(t *testing.T) {
 	forward := reflect.TypeOf((*htlcswitch.Switch).ForwardPackets)
@@ -34,11 +35,16 @@ func TestLndPacketFields(t *testing.T) {
 	if key != (models.CircuitKey{}) {
 		t.Errorf("key of an empty packet is %v", key)
 	}
+	if isAnswer(reflect.New(lndPacket).Interface()) {
+		t.Error("an empty packet is an answer")
+	}
 }
 
 func TestPastInterceptor(t *testing.T) {
 	p := func(id uint64) *packet {
-		return &packet{lnwire.ShortChannelID{BlockHeight: 7, TxIndex: 8, TxPosition: 9}, id}
+		return &packet{
+			lnwire.ShortChannelID{BlockHeight: 7, TxIndex: 8, TxPosition: 9}, id, &lnwire.UpdateAddHTLC{},
+		}
 	}
 	var offered, direct []uint64
 	ids := func(to *[]uint64, ps []*packet) {
@@ -69,5 +75,44 @@ func TestPastInterceptor(t *testing.T) {
 	}
 	if len(direct) != 0 || !slices.Equal(offered, []uint64{1, 2}) {
 		t.Errorf("new HTLCs: %v went to the switch, %v to the interceptor", direct, offered)
+	}
+}
+
+// TestAnswersOutliveTheirLink: a link that has ended takes back what it offers, but not what it
+// answers.
+func TestAnswersOutliveTheirLink(t *testing.T) {
+	ended := make(chan struct{})
+	close(ended)
+	for _, c := range []struct {
+		name    string
+		packets []*packet
+		lives   bool
+	}{
+		{"settle", []*packet{{htlc: &lnwire.UpdateFulfillHTLC{}}}, true},
+		{"fail", []*packet{{htlc: &lnwire.UpdateFailHTLC{}}}, true},
+		{"add", []*packet{{htlc: &lnwire.UpdateAddHTLC{}}}, false},
+		{"add among answers", []*packet{
+			{htlc: &lnwire.UpdateFailHTLC{}}, {htlc: &lnwire.UpdateAddHTLC{}},
+		}, false},
+	} {
+		var taken bool
+		f := pastInterceptor(
+			func(quit <-chan struct{}, _ bool, _ ...*packet) error {
+				select {
+				case <-quit:
+				default:
+					taken = true
+				}
+				return nil
+			},
+			func(<-chan struct{}, ...*packet) error { return nil },
+			func(models.CircuitKey) bool { return false },
+		)
+		if err := f(ended, false, c.packets...); err != nil {
+			t.Fatal(err)
+		}
+		if taken != c.lives {
+			t.Errorf("%s: taken %t, want %t", c.name, taken, c.lives)
+		}
 	}
 }
