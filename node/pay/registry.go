@@ -40,7 +40,7 @@ type RegistryOptions struct {
 	// Skim judges HTLCs with a withheld fee; nil means that none is ever taken.
 	Skim Skim
 
-	// HoldDuration is how long a part waits for the rest of its set; 0 means lnd's two minutes.
+	// HoldDuration is how long a part waits for the rest of its set; 0 means PartHold.
 	HoldDuration time.Duration
 
 	// Clock is the wall clock; nil means the real one.
@@ -69,13 +69,19 @@ var (
 	_ contractcourt.Registry     = (*Registry)(nil)
 )
 
+// PartHold is how long a part of a payment to us waits for the others. When one of them was lost on
+// the way, the payer's money is locked up for as long.
+//
+// BOLT 4: "SHOULD wait for at least 60 seconds after the initial HTLC."
+const PartHold = time.Minute
+
 // NewRegistry composes the registry and its interceptor. It starts nothing.
 func NewRegistry(opts RegistryOptions) (*Registry, error) {
 	if opts.DB == nil || opts.Notifier == nil {
 		return nil, errors.New("pay: a registry needs a database and a notifier")
 	}
 	if opts.HoldDuration == 0 {
-		opts.HoldDuration = invoices.DefaultHtlcHoldDuration
+		opts.HoldDuration = PartHold
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.NewDefaultClock()
