@@ -119,11 +119,12 @@ func (c *turn) resolve(s State, key CircuitKey, ev Event) State {
 	return s
 }
 
-// stuck fails a part that was to be forwarded and has not left.
+// stuck fails a part that was to be forwarded and has not left. It may be told late, of a part that
+// was failed meanwhile with its channel.
 func (c *turn) stuck(s State, key CircuitKey) State {
 	i := c.find(key)
 	if i < 0 || !c.answered[i].Forwarded() || c.answered[i].Resolved {
-		return nil
+		return s
 	}
 	c.answered[i] = Answer{Key: key, Code: later, Expiry: c.answered[i].Expiry}
 	c.do(FailPart{key, later, "the payer or the client was away for too long"})

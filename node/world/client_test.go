@@ -63,6 +63,12 @@ func (w *world) connect(c *client) {
 		}
 		c.inbox = append(c.inbox, reestablish{p})
 	}
+	// The client's channel_reestablish for a channel that we have given up is answered with an error.
+	for _, p := range sortedPoints(c.chans) {
+		if w.disk.channels[p] == nil || w.unfunded(p) {
+			c.inbox = append(c.inbox, &lnwire.Error{ChanID: lnwire.NewChanIDFromOutPoint(p)})
+		}
+	}
 	w.worker(c).online(c.conn)
 	w.lsp.desk.post(input{client: c, event: jit.ClientOnline{Conn: c.conn}})
 }
@@ -324,8 +330,10 @@ func (w *world) finish(c *client, r *received, claim bool) {
 		h := w.htlcs[r.key]
 		w.must(h.outcome == pending || w.unfunded(r.point),
 			"a part is claimed downstream that was failed upstream", r.key)
-		h.claimed, h.taken = true, r.fee
-		w.checkSkim(h.order)
+		if !w.unfunded(r.point) { // else it is worth nothing: the channel was given up while it was away
+			h.claimed, h.taken = true, r.fee
+			w.checkSkim(h.order)
+		}
 	}
 	w.say("%s: part %d %s", c.name, r.key, r.state)
 	w.sendAnswer(c, r)
