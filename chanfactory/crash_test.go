@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inletlsp/inlet/chanfactory"
@@ -167,4 +169,44 @@ func TestRestartWhilePending(t *testing.T) {
 	for _, p := range []*party{us, them} {
 		require.Equal(t, point, await[chanfactory.Ready](p).Point)
 	}
+}
+
+// The client may close by force before the funding is as deep as we want it: the funding and the
+// commitment confirm together. A start that finds the channel closed must not take it for one that
+// never was, or the order would give the payer its money back and open another channel.
+func TestClosedOnChainBeforeItIsDeep(t *testing.T) {
+	for _, withhold := range []bool{false, true} {
+		us, _, l := pair(t)
+		r := jit(l.peer(us), "order")
+		r.Withhold = withhold
+		mustOpen(t, us, r)
+		point := await[chanfactory.Ready](us).Point
+		if withhold {
+			require.NoError(t, us.Release(t.Context(), point))
+		}
+		inMempool(t, point)
+		l.cut()
+		us.closedByForce(point)
+		us.restart()
+		require.Equal(t, chanfactory.Settled, us.state("order"))
+		for _, e := range us.events.all() {
+			require.False(t, isEvent[chanfactory.Dropped](e), "it was funded: %+v", e)
+		}
+		us.restart()
+		require.Equal(t, chanfactory.Settled, us.state("order"))
+		r.Peer = connect(us, newParty(t, "other", 0)).peer(us)
+		require.ErrorIs(t, us.Open(t.Context(), r), chanfactory.ErrTagUsed)
+		mine(t, 1)
+	}
+}
+
+// closedByForce writes what the court does when it has seen the peer's commitment.
+func (p *party) closedByForce(point wire.OutPoint) {
+	p.t.Helper()
+	ch := p.stored(point)
+	require.NoError(p.t, ch.CloseChannel(&channeldb.ChannelCloseSummary{
+		ChanPoint: point, RemotePub: ch.IdentityPub, CloseType: channeldb.RemoteForceClose,
+		IsPending: true, RemoteCurrentRevocation: ch.RemoteCurrentRevocation,
+		LocalChanConfig: ch.LocalChanCfg,
+	}, channeldb.ChanStatusRemoteCloseInitiator))
 }

@@ -128,10 +128,23 @@ func (f *Factory) settle(stored []*channeldb.OpenChannel) error {
 	return nil
 }
 
-// settleAbsent is for a record whose channel is not in the store.
+// settleAbsent is for a record whose channel is not in the store of open channels.
+//
+// A channel may be closed on chain before its funding was as deep as we wait for. Its transaction was
+// out: told as Dropped, its coins and its tag would be used again, and the payer would get back what
+// the client can claim.
 func (f *Factory) settleAbsent(r *record) error {
-	if r.state != recordIntended {
+	if r.state != recordIntended && r.state != recordReleased {
 		return nil // dropped, or confirmed and closed since
+	}
+	closed, err := f.cfg.Channels.FetchClosedChannel(&r.point)
+	switch {
+	case err == nil && closed.CloseType != channeldb.FundingCanceled:
+		return f.journal.move(r.tag, recordConfirmed)
+	case err != nil && !errors.Is(err, channeldb.ErrClosedChannelNotFound):
+		return fmt.Errorf("chanfactory: look up closed channel %v: %w", r.point, err)
+	case r.state == recordReleased:
+		return nil
 	}
 	if err := f.journal.forget(r.tag, r.point); err != nil {
 		return err
