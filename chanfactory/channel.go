@@ -300,7 +300,7 @@ func (c *channel) keep(to recordState, done funding.ChannelEvent) funding.Channe
 
 func (c *channel) renewCoins() {
 	until := c.w.f.clock.Now().Add(leaseFor)
-	err := c.w.f.cfg.Coins.RenewLeases(inputsOf(c.tx), until)
+	err := c.w.f.cfg.Coins.RenewLeases(c.tx, until)
 	if _, withheld := c.machine.Tx.(funding.Withheld); withheld && err != nil {
 		c.log().Error("a coin of a withheld funding was spent: drop it", "err", err)
 	}

@@ -34,6 +34,7 @@
 //
 // # What the node owes
 //
+//   - HoldCoins comes before anything else may spend the wallet's coins, Run when all is up.
 //   - Quiesce comes before the node looks for the peer's channels: an earlier connection's may still
 //     be on its way to the disk.
 //   - PeerOnline comes after the links of the peer's open channels were made, and after

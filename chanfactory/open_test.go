@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/stretchr/testify/require"
 
@@ -125,6 +126,28 @@ func TestOrdinaryPublicWithPush(t *testing.T) {
 	}
 	require.Equal(t, lnwire.MilliSatoshi(100_000_500), them.stored(point).LocalCommitment.LocalBalance)
 	require.Equal(t, chanfactory.Settled, us.state("manual"))
+}
+
+// The leases of a funding end ten minutes after the process has. A start takes them again before
+// anything else of the node may choose coins, for what is released or withheld, not for what is dropped.
+func TestHoldCoins(t *testing.T) {
+	us, them := newParty(t, "us", 2), newParty(t, "them", 0)
+	l := connect(us, them)
+	for _, tag := range []string{"kept", "dropped"} {
+		r := jit(l.peer(us), tag)
+		r.Withhold = true
+		mustOpen(t, us, r)
+		point := await[chanfactory.Ready](us).Point
+		await[chanfactory.Ready](them)
+		if tag == "dropped" {
+			require.NoError(t, us.Drop(t.Context(), point, "no"))
+		}
+	}
+	_, err := us.wallet.ReleaseStale(func(wire.OutPoint) bool { return false })
+	require.NoError(t, err)
+	require.Zero(t, us.leased())
+	require.NoError(t, us.HoldCoins())
+	require.Equal(t, btcutil.Amount(1_000_000), us.leased())
 }
 
 func TestWithheldUntilRelease(t *testing.T) {

@@ -74,9 +74,9 @@ type Links interface {
 type Coins interface {
 	// Funder gives the assembler for one opening: it picks the coins and leases them.
 	Funder() chanfunding.Assembler
-	// RenewLeases prolongs leases, or takes them again when they have ended. An error when one
-	// of the coins has been spent.
-	RenewLeases(points []wire.OutPoint, until time.Time) error
+	// RenewLeases prolongs the leases of the coins that a transaction spends, or takes them again
+	// when they have ended. An error when another one has spent one of them, or a block this one.
+	RenewLeases(tx *wire.MsgTx, until time.Time) error
 	// Release gives coins back; one that is not leased, spent or unknown is no error.
 	Release(points []wire.OutPoint) error
 	// ReleaseStale gives back every leased coin that keep does not claim.

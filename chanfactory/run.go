@@ -17,6 +17,28 @@ import (
 // errNotifierGone says that the chain's notifications ended under us.
 var errNotifierGone = errors.New("chanfactory: the chain's notifications have ended")
 
+// HoldCoins leases the coins of every funding that may be out or may come out. It is for the start:
+// after the wallet's, before anything that may spend the wallet's coins, and before Run, which does
+// the same only once all else is up. The leases of a former process may have ended, and with a coin
+// gone a withheld funding could never be released: the client has paid, and has no channel.
+func (f *Factory) HoldCoins() error {
+	journal, err := openJournal(f.cfg.Store)
+	if err != nil {
+		return err
+	}
+	until := f.clock.Now().Add(leaseFor)
+	for _, r := range journal.list() {
+		if r.tx == nil || r.state == recordDropped {
+			continue
+		}
+		if err := f.cfg.Coins.RenewLeases(r.tx, until); err != nil && !r.mayBeOut() {
+			f.log.Error("cannot hold the coins of a withheld funding", "order", r.tag,
+				"chan", r.point.String(), "err", err)
+		}
+	}
+	return nil
+}
+
 // Run settles what the store holds, then works until ctx ends. It returns with no goroutine of
 // its own left; openings that the peer has not signed are given up, with Failed. It can be run
 // once.

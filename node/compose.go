@@ -253,6 +253,10 @@ func (n *Node) startEngine(down *teardown) error {
 		return err
 	}
 	down.add("switch", n.engine.Stop)
+	// The court's sweeper may spend any coin that is free as soon as it starts.
+	if err := n.factory.HoldCoins(); err != nil {
+		return err
+	}
 	tip, err := n.tip()
 	if err != nil {
 		return err

@@ -175,3 +175,25 @@ func (n *Node) MayBeOut(order string) ([]wire.OutPoint, error) {
 func (n *Node) CloseUnpaid(later time.Duration) {
 	n.closeUnpaid(context.Background(), n.clock.Now().Add(later))
 }
+
+// EndLeases gives all coins free, as ten minutes without the process do.
+func (n *Node) EndLeases() error {
+	_, err := n.wallet.ReleaseStale(func(wire.OutPoint) bool { return false })
+	return err
+}
+
+// LeasedAtTheCourt starts a node as far as the court, and tells how many coins are leased then.
+func LeasedAtTheCourt(ctx context.Context, opts Options) (_ int, err error) {
+	n, err := New(opts)
+	if err != nil {
+		return 0, err
+	}
+	var down teardown
+	defer func() { err = errors.Join(err, down.run(), n.store.Close()) }()
+	if err := errors.Join(n.startChain(ctx, &down), n.startWallet(ctx, &down), n.compose(),
+		n.startEngine(&down)); err != nil {
+		return 0, err
+	}
+	leases, err := n.wallet.Leases()
+	return len(leases), err
+}

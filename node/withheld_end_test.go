@@ -145,6 +145,26 @@ func TestWithheldClaimedAfterRestart(t *testing.T) {
 	m.wantFunded(<-out, order)
 }
 
+// LSPS2-88: the LSP is away for longer than the leases of the coins last. They are held again before
+// anything may spend them: the court bumps commitments with what is free.
+func TestWithheldCoinsAreHeldFirst(t *testing.T) {
+	var opts node.Options
+	m := newMarket(t, marketPlan{seller: func(o *node.Options) { trusted(o); opts = *o }})
+	client := m.node("client", nil)
+	out, release := m.heldByTheClient(client)
+	order := m.seller.Orders()[0]
+	must(t, m.seller.EndLeases())
+	m.seller.Stop()
+	leased, err := node.LeasedAtTheCourt(t.Context(), opts)
+	must(t, err)
+	if leased == 0 {
+		t.Error("the court starts while the coins of a withheld funding are free")
+	}
+	m.seller.Start()
+	release()
+	m.wantFunded(<-out, order)
+}
+
 // TestWithheldPayerOnChain: the payer's channel is closed by force while the client has the payment.
 // The preimage lets the funding out, and the LSP takes the payer's HTLC on chain with it.
 func TestWithheldPayerOnChain(t *testing.T) {

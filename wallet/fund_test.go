@@ -155,7 +155,7 @@ func TestOpening(t *testing.T) {
 	for _, in := range tx.TxIn {
 		inputs = append(inputs, in.PreviousOutPoint)
 	}
-	require.NoError(t, us.RenewLeases(inputs, time.Now().Add(time.Hour)))
+	require.NoError(t, us.RenewLeases(tx, time.Now().Add(time.Hour)))
 	us.reopen()
 	stale, err := us.ReleaseStale(func(p wire.OutPoint) bool { return p == inputs[0] })
 	require.NoError(t, err)

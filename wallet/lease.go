@@ -38,24 +38,40 @@ func (w *Wallet) Lease(points []wire.OutPoint, id wtxmgr.LockID, until time.Time
 	})
 }
 
-// RenewLeases prolongs leases under the ids that they have; an output whose lease has ended is
-// leased anew under lnwallet's own id. An output that an unconfirmed transaction spends is no
-// error: it must not come free when that transaction is forgotten. Errors: ErrNotOurs when a
-// block has spent one.
-func (w *Wallet) RenewLeases(points []wire.OutPoint, until time.Time) error {
-	return w.changeLeases("renew leases", func(l *leases) error {
-		for _, point := range points {
-			id := chanfunding.LndInternalLockID
+// RenewLeases prolongs the leases of the coins that tx spends, under the ids that they have; one
+// whose lease has ended is leased anew under lnwallet's own id. That tx itself is stored and
+// unconfirmed is no error: its coins must not come free when it is forgotten. Errors: ErrNotOurs when
+// a block has spent one; then none is held. ErrNotOurs too when another unconfirmed transaction spends
+// one: tx can't be broadcast then, but all are held, for that one may be forgotten.
+func (w *Wallet) RenewLeases(tx *wire.MsgTx, until time.Time) error {
+	var taken error
+	err := w.changeLeases("renew leases", func(l *leases) error {
+		taken = nil
+		txid := tx.TxHash()
+		own, err := l.store.TxDetails(l.ns, &txid)
+		if err != nil {
+			return err
+		}
+		for _, in := range tx.TxIn {
+			point, id := in.PreviousOutPoint, chanfunding.LndInternalLockID
 			if i := l.find(point); i >= 0 {
 				id = l.locks[i].LockID
 			}
 			if err := l.lock(id, point, until); err != nil {
 				return err
 			}
+			if own == nil && taken == nil {
+				taken = l.mustBeUnspent(point)
+			}
 		}
 
 		return nil
 	})
+	if err == nil && taken != nil {
+		err = fmt.Errorf("wallet: renew leases: another transaction spends a coin: %w", taken)
+	}
+
+	return err
 }
 
 // Release frees outputs; one that is not leased, spent or unknown is no error.

@@ -44,7 +44,7 @@ func TestLeases(t *testing.T) {
 
 	// Renewing keeps the id; an ended lease is taken anew.
 	later := hour.Add(time.Hour)
-	require.NoError(t, b.RenewLeases(points[:3], later))
+	require.NoError(t, b.RenewLeases(spends(points[:3]...), later))
 	ids := make(map[wire.OutPoint]wtxmgr.LockID)
 	leases, err = b.Leases()
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestLeases(t *testing.T) {
 	require.Equal(t, map[wire.OutPoint]wtxmgr.LockID{
 		points[0]: mine, points[1]: mine, points[2]: chanfunding.LndInternalLockID,
 	}, ids)
-	require.ErrorIs(t, b.RenewLeases([]wire.OutPoint{unknown}, later), ErrNotOurs)
+	require.ErrorIs(t, b.RenewLeases(spends(unknown), later), ErrNotOurs)
 
 	// Leases are on disk.
 	b.reopen()
@@ -70,6 +70,16 @@ func TestLeases(t *testing.T) {
 	stale, err = b.ReleaseStale(func(wire.OutPoint) bool { return false })
 	require.NoError(t, err)
 	require.Empty(t, stale)
+}
+
+// spends is a transaction that nobody has stored.
+func spends(points ...wire.OutPoint) *wire.MsgTx {
+	tx := wire.NewMsgTx(2)
+	for _, p := range points {
+		tx.AddTxIn(wire.NewTxIn(&p, nil, nil))
+	}
+
+	return tx
 }
 
 func TestLeaseEndsByItself(t *testing.T) {
@@ -93,18 +103,20 @@ func TestLeaseOfASpentCoin(t *testing.T) {
 	require.NoError(t, err)
 	hour := time.Now().Add(time.Hour)
 	require.ErrorIs(t, b.Lease(points, wtxmgr.LockID{1}, hour), ErrNotOurs)
-	require.NoError(t, b.RenewLeases(points, hour))
-	require.Zero(t, b.balance().Leased, "what is spent is not counted")
-
 	details, err := b.details(txid)
 	require.NoError(t, err)
+	require.NoError(t, b.RenewLeases(&details.MsgTx, hour))
+	require.ErrorIs(t, b.RenewLeases(spends(points...), hour), ErrNotOurs,
+		"another transaction has the coin")
+	require.Zero(t, b.balance().Leased, "what is spent is not counted")
+
 	require.NoError(t, b.base.RemoveDescendants(&details.MsgTx))
 	require.Equal(t, Balance{Confirmed: 50_000, Leased: 50_000}, b.balance())
 
 	require.NoError(t, b.base.PublishTransaction(&details.MsgTx, ""))
 	b.mine(1)
 	require.Zero(t, b.balance().Confirmed)
-	require.ErrorIs(t, b.RenewLeases(points, hour), ErrNotOurs)
+	require.ErrorIs(t, b.RenewLeases(&details.MsgTx, hour), ErrNotOurs)
 	require.NoError(t, b.Release(points))
 }
 
