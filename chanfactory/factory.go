@@ -258,6 +258,14 @@ func (f *Factory) Withheld(point wire.OutPoint) bool {
 	return r != nil && r.withhold && r.state == recordIntended
 }
 
+// Opening is how many openings of ours are under way; one counts from Open until Signed or Failed was
+// told.
+func (f *Factory) Opening() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.opens)
+}
+
 func (f *Factory) isRunning() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

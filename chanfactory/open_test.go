@@ -128,6 +128,24 @@ func TestOrdinaryPublicWithPush(t *testing.T) {
 	require.Equal(t, chanfactory.Settled, us.state("manual"))
 }
 
+// An opening is counted until its channel is: what is kept back for fee bumps relies on it.
+func TestOpening(t *testing.T) {
+	us, them, l := pair(t)
+	require.Zero(t, us.Opening())
+	counted := make(chan int, 10)
+	us.onTell = func(e chanfactory.Event) {
+		if isEvent[chanfactory.Sent](e) || isEvent[chanfactory.Signed](e) {
+			counted <- us.Opening()
+		}
+	}
+	mustOpen(t, us, jit(l.peer(us), "order"))
+	require.Equal(t, 1, <-counted)
+	require.Equal(t, 1, <-counted)
+	await[chanfactory.Ready](us)
+	await[chanfactory.Ready](them)
+	require.Zero(t, us.Opening())
+}
+
 // The leases of a funding end ten minutes after the process has. A start takes them again before
 // anything else of the node may choose coins, for what is released or withheld, not for what is dropped.
 func TestHoldCoins(t *testing.T) {

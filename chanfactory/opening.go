@@ -312,9 +312,13 @@ func (o *opening) tell(what funding.Report) {
 	case funding.ToldSigned:
 		if o.ours() {
 			o.w.f.journal.markStored(what.Point)
-			o.w.release(o.ask.Tag) // the journal holds it from here on
 		}
 		o.w.emit(Signed{Subject: s, Point: what.Point})
+		if o.ours() {
+			// The journal holds the tag. After the event, so that at no moment the channel counts
+			// neither as one that is opened nor as one that is there.
+			o.w.release(o.ask.Tag)
+		}
 	case funding.ToldFailed:
 		o.log().Info("channel opening failed", "fault", what.Fault.String(), "err", what.Reason)
 		o.w.release(o.ask.Tag) // before the event, so that it may open again

@@ -82,15 +82,22 @@ const (
 	maxAnchorReserve btcutil.Amount = 100_000
 )
 
-// anchorReserve is what openings and sends must leave in the wallet. It is asked
-// for at every opening, so it answers from memory.
-func (n *Node) anchorReserve() btcutil.Amount {
-	return min(anchorReservePerChannel*btcutil.Amount(n.anchorChannels.Load()), maxAnchorReserve)
+// anchorReserve is what openings and sends must leave in the wallet, if there were so
+// many more channels than are there and being opened. It is asked for at every opening,
+// so it answers from memory.
+func (n *Node) anchorReserve(more int) btcutil.Amount {
+	channels := n.anchorChannels.Load() + int64(more)
+	if n.factory != nil { // the wallet is there first
+		channels += int64(n.factory.Opening())
+	}
+	return min(anchorReservePerChannel*btcutil.Amount(channels), maxAnchorReserve)
 }
 
 // countAnchors counts the channels that anchorReserve is for, again after each that
 // came or went.
 func (n *Node) countAnchors() {
+	n.counting.Lock()
+	defer n.counting.Unlock()
 	chans, err := n.channels.ChannelStateDB().FetchAllChannels()
 	if err != nil {
 		n.log.Error("cannot count channels for the reserve", "err", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
@@ -196,4 +197,10 @@ func LeasedAtTheCourt(ctx context.Context, opts Options) (_ int, err error) {
 	}
 	leases, err := n.wallet.Leases()
 	return len(leases), err
+}
+
+// Reserved is what the wallet keeps back for the fee bumps of channels.
+func (n *Node) Reserved() (btcutil.Amount, error) {
+	b, err := n.wallet.Balance()
+	return b.Reserved, err
 }

@@ -37,8 +37,12 @@ func TestAnchorReserve(t *testing.T) {
 	n := &Node{}
 	for channels, want := range map[int64]int64{0: 0, 1: 10_000, 9: 90_000, 10: 100_000, 500: 100_000} {
 		n.anchorChannels.Store(channels)
-		if got := int64(n.anchorReserve()); got != want {
+		if got := int64(n.anchorReserve(0)); got != want {
 			t.Errorf("%d sat are kept for %d channels, want %d", got, channels, want)
+		}
+		want = min(want+10_000, 100_000)
+		if got := int64(n.anchorReserve(1)); got != want {
+			t.Errorf("%d sat are kept for one more than %d channels, want %d", got, channels, want)
 		}
 	}
 }

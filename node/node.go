@@ -52,8 +52,10 @@ type Node struct {
 	events  *eventLog
 	metrics *metrics.Metrics
 	openers openers
-	// anchorChannels is how many channels the wallet's reserve is for.
+	// anchorChannels is how many channels the wallet's reserve is for; counting lets one count
+	// at a time, or an older one could be the last that is stored.
 	anchorChannels atomic.Int64
+	counting       sync.Mutex
 	apiServer      *api.Server   // nil: no admin API
 	ready          chan struct{} // closed when calls may be made
 	stop           context.CancelFunc

@@ -96,7 +96,7 @@ func TestBumpAddsCoinsWhenTheChangeIsShort(t *testing.T) {
 
 func TestBumpTakesTheFeeOfASendAllFromIt(t *testing.T) {
 	b := newBench(t, func(o *Options) {
-		o.AnchorReserve = func() btcutil.Amount { return 10_000 }
+		o.AnchorReserve = func(int) btcutil.Amount { return 10_000 }
 	})
 	b.fund(50_000, 2)
 	to := foreign(t)
@@ -175,7 +175,7 @@ func TestBumpSpendsTheChange(t *testing.T) {
 // The reserve is there for this.
 func TestBumpMayUseTheReserve(t *testing.T) {
 	reserve := btcutil.Amount(0)
-	b := newBench(t, func(o *Options) { o.AnchorReserve = func() btcutil.Amount { return reserve } })
+	b := newBench(t, func(o *Options) { o.AnchorReserve = func(int) btcutil.Amount { return reserve } })
 	b.fund(30_000, 2)
 	addr, err := b.NewAddress()
 	require.NoError(t, err)

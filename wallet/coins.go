@@ -233,7 +233,7 @@ func (w *Wallet) Balance() (Balance, error) {
 	if err != nil {
 		return Balance{}, err
 	}
-	reserve := w.opts.AnchorReserve()
+	reserve := w.opts.AnchorReserve(0)
 
 	var b Balance
 	for i := range coins {

@@ -58,7 +58,7 @@ func TestFunderReservesAndFrees(t *testing.T) {
 
 func TestFunderLeavesTheReserve(t *testing.T) {
 	reserve := btcutil.Amount(60_000)
-	b := newBench(t, func(o *Options) { o.AnchorReserve = func() btcutil.Amount { return reserve } })
+	b := newBench(t, func(o *Options) { o.AnchorReserve = func(int) btcutil.Amount { return reserve } })
 	b.fund(100_000, 1)
 
 	// One coin has to pay for both: the change is the reserve.
@@ -78,6 +78,29 @@ func TestFunderLeavesTheReserve(t *testing.T) {
 	require.Zero(t, b.fundable())
 	_, err = b.reserveChannel(20_000, 1)
 	require.ErrorIs(t, err, ErrInsufficientFunds)
+}
+
+// The channel to come has its part in the reserve: looked ahead it is one more, at its opening it is
+// counted already.
+func TestReserveOfTheNewChannel(t *testing.T) {
+	channels := 0
+	b := newBench(t, func(o *Options) {
+		o.AnchorReserve = func(more int) btcutil.Amount {
+			return 10_000 * btcutil.Amount(channels+more)
+		}
+	})
+	b.fund(100_000, 1)
+	require.Equal(t, Balance{Confirmed: 100_000, Spendable: 100_000}, b.balance())
+	require.Equal(t, btcutil.Amount(90_000), b.fundable())
+	require.NoError(t, b.CanFund(89_000, 253))
+	require.ErrorIs(t, b.CanFund(90_000, 253), ErrInsufficientFunds)
+
+	channels = 1 // being opened
+	_, err := b.reserveChannel(90_000, 1)
+	require.ErrorIs(t, err, ErrInsufficientFunds)
+	res, err := b.reserveChannel(89_000, 1)
+	require.NoError(t, err)
+	require.NoError(t, res.Cancel())
 }
 
 // A channel that the peer funds needs no coins.

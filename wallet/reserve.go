@@ -26,14 +26,15 @@ type purse struct {
 	reserve btcutil.Amount
 }
 
-// purse reads what could be spent now. The caller holds spend when it goes on to choose coins.
-func (w *Wallet) purse() (*purse, error) {
+// purse reads what could be spent now, with what is kept back for so many more channels. The caller
+// holds spend when it goes on to choose coins.
+func (w *Wallet) purse(more int) (*purse, error) {
 	coins, err := w.coins()
 	if err != nil {
 		return nil, err
 	}
 
-	p := &purse{reserve: w.opts.AnchorReserve()}
+	p := &purse{reserve: w.opts.AnchorReserve(more)}
 	for i := range coins {
 		switch {
 		case coins[i].spendable():
@@ -112,10 +113,10 @@ func addInput(size *input.TxWeightEstimator, pkScript []byte) {
 	size.AddP2WKHInput()
 }
 
-// CanFund says whether an opening of the amount at the fee rate would leave the reserve alone;
-// nil, or a *FundsError. It is a look ahead: Funder decides, under the coin lock.
+// CanFund says whether one more opening of the amount at the fee rate would leave the reserve alone,
+// its own channel's too; nil, or a *FundsError. It is a look ahead: Funder decides, under the coin lock.
 func (w *Wallet) CanFund(amount btcutil.Amount, feeRate chainfee.SatPerKWeight) error {
-	p, err := w.purse()
+	p, err := w.purse(1)
 	if err != nil {
 		return err
 	}
@@ -132,10 +133,10 @@ func (w *Wallet) CanFund(amount btcutil.Amount, feeRate chainfee.SatPerKWeight) 
 	return p.check(sumCoins(chosen), change)
 }
 
-// Fundable is what openings that want confirmed coins may spend, in satoshis: unconfirmed change
-// counts for the reserve only.
+// Fundable is what one more opening that wants confirmed coins may spend, in satoshis: unconfirmed
+// change counts for the reserve only, and the new channel's part of that is taken off.
 func (w *Wallet) Fundable() (btcutil.Amount, error) {
-	p, err := w.purse()
+	p, err := w.purse(1)
 	if err != nil {
 		return 0, err
 	}
@@ -227,7 +228,7 @@ func (f *funder) ProvisionChannel(r *chanfunding.Request) (chanfunding.Intent, e
 	pick := &picker{wallet: w}
 	request := *r
 	if request.FundUpToMaxAmt > 0 {
-		request.WalletReserve = max(request.WalletReserve, w.opts.AnchorReserve())
+		request.WalletReserve = max(request.WalletReserve, w.opts.AnchorReserve(0))
 	}
 	intent, err := chanfunding.NewWalletAssembler(chanfunding.WalletConfig{
 		CoinSource: pick, CoinSelectionStrategy: pick, CoinSelectLocker: w.lightning,
@@ -272,7 +273,7 @@ func (p *picker) load() error {
 		return nil
 	}
 	var err error
-	p.purse, err = p.wallet.purse()
+	p.purse, err = p.wallet.purse(0)
 
 	return err
 }

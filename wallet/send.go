@@ -130,7 +130,7 @@ func (w *Wallet) lease(choose func(*purse) (*draft, error)) (*draft, error) {
 
 	var d *draft
 	err := w.lightning.WithCoinSelectLock(func() error {
-		p, err := w.purse()
+		p, err := w.purse(0)
 		if err != nil {
 			return err
 		}

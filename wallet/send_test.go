@@ -85,7 +85,7 @@ func TestSendAll(t *testing.T) {
 	for _, reserve := range []btcutil.Amount{0, 1, 30_000} {
 		t.Run(fmt.Sprintf("reserve %d", int64(reserve)), func(t *testing.T) {
 			b := newBench(t, func(o *Options) {
-				o.AnchorReserve = func() btcutil.Amount { return reserve }
+				o.AnchorReserve = func(int) btcutil.Amount { return reserve }
 			})
 			b.fund(100_000, 3)
 			require.Equal(t, 300_000-reserve, b.balance().Spendable)
@@ -119,7 +119,7 @@ func TestSendAll(t *testing.T) {
 func TestSendRefuses(t *testing.T) {
 	reserve := btcutil.Amount(20_000)
 	b := newBench(t, func(o *Options) {
-		o.MaxFeeRate, o.AnchorReserve = 40, func() btcutil.Amount { return reserve }
+		o.MaxFeeRate, o.AnchorReserve = 40, func(int) btcutil.Amount { return reserve }
 	})
 	b.fund(100_000, 1)
 	to := foreign(t).EncodeAddress()

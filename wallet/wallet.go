@@ -82,9 +82,11 @@ type Options struct {
 	// 0 means 250.
 	RecoveryWindow uint32
 
-	// AnchorReserve is how much is kept back for fee bumps now. Nil means nothing. It is asked
-	// at every opening and send, so it should answer from memory, and must not call the wallet.
-	AnchorReserve func() btcutil.Amount
+	// AnchorReserve is how much is kept back for fee bumps, if there were `more` channels than there
+	// are. An opening that has come to ask its Funder for coins counts as one that is. Nil means
+	// nothing. It is asked at every opening and send, so it should answer from memory, and must not
+	// call the wallet.
+	AnchorReserve func(more int) btcutil.Amount
 
 	// MaxFeeRate bounds every fee rate that the wallet pays, in sat/vB. 0 means 1000.
 	MaxFeeRate chainfee.SatPerVByte
@@ -162,7 +164,7 @@ func Open(opts Options) (*Wallet, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.AnchorReserve == nil {
-		opts.AnchorReserve = func() btcutil.Amount { return 0 }
+		opts.AnchorReserve = func(int) btcutil.Amount { return 0 }
 	}
 	if opts.MaxFeeRate == 0 {
 		opts.MaxFeeRate = defaultMaxFeeRate
