@@ -20,6 +20,10 @@ const (
 
 	// feeMaxAge is how long an estimate is used while the backend gives no newer one.
 	feeMaxAge = time.Hour
+
+	// feeRefreshAge is how old estimates become while no block comes, before the backend is asked
+	// again. An hour without one happens every day or so, and says nothing against the backend.
+	feeRefreshAge = feeMaxAge / 2
 )
 
 // errNoEstimate means that the backend answers, but has seen too few blocks to estimate.
@@ -35,7 +39,8 @@ type feeSource interface {
 }
 
 // feeEstimator implements chainfee.Estimator. Only the first question for a target reaches the
-// backend; later answers come from memory, which each new block brings up to date.
+// backend; later answers come from memory, which each new block brings up to date, or time if none
+// comes: nobody who opens a channel waits for a slow backend then.
 type feeEstimator struct {
 	source   feeSource
 	conn     *connection
@@ -48,6 +53,7 @@ type feeEstimator struct {
 	known    map[uint32]estimate    // guarded by mu; by target, at most maxConfTarget
 	least    chainfee.SatPerKWeight // guarded by mu
 	fellBack bool                   // guarded by mu; the latest answer was the fallback
+	fresh    time.Time              // guarded by mu; when all of it was up to date
 }
 
 // estimate is what the backend has said for one target.
@@ -117,6 +123,7 @@ func (f *feeEstimator) refresh(ctx context.Context, node rpc.Node) error {
 	} else if err != nil {
 		return err
 	}
+	at := f.now()
 	f.mu.Lock()
 	f.least = least
 	targets := make([]uint32, 0, len(f.known))
@@ -129,7 +136,17 @@ func (f *feeEstimator) refresh(ctx context.Context, node rpc.Node) error {
 			return err
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh = at
 	return nil
+}
+
+// stale is how long from now a refresh is due, if no block comes before.
+func (f *feeEstimator) stale() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fresh.Add(feeRefreshAge).Sub(f.now())
 }
 
 // usesFallback tells whether the latest answer was the fallback.

@@ -61,6 +61,41 @@ func TestFees(t *testing.T) {
 	})
 }
 
+// An hour without a block is nothing unusual: the backend is asked again, and nobody who wants a rate
+// waits for it.
+func TestFeesWithoutABlock(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeBackend) {
+		s := f.open(t)
+		f.rates[6] = 20_000
+		wantRate := func(want chainfee.SatPerKWeight) {
+			t.Helper()
+			synctest.Wait()
+			got, err := s.Fees().EstimateFeePerKW(6)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.False(t, s.Status().FeeFallback)
+		}
+		wantRate(20_000)
+		time.Sleep(feeMaxAge + time.Second)
+		require.True(t, s.Status().BackendReachable)
+		wantRate(20_000)
+		f.set(func() { f.rates[6] = 30_000 })
+		time.Sleep(feeMaxAge)
+		asked := f.asked
+		wantRate(30_000)
+		require.Equal(t, asked, f.asked, "it was asked before")
+
+		// The backend is away for longer than an estimate is good for, and comes back with no new
+		// block. What it refuses it is asked again.
+		f.set(func() { f.down = &rpc.Error{Code: rpc.CodeInWarmup, Message: "Loading"} })
+		f.current.fail(rpc.ErrClosed)
+		time.Sleep(2 * feeMaxAge)
+		f.set(func() { f.down, f.rates[6] = nil, 40_000 })
+		time.Sleep(maxRetryFactor * defaultRetryInterval)
+		wantRate(40_000)
+	})
+}
+
 func TestFeeOptions(t *testing.T) {
 	o := Options{Params: &chaincfg.RegressionNetParams, FeeFallback: 100, FeeCap: 300}
 	require.NoError(t, o.fill())

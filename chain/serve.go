@@ -61,8 +61,21 @@ func (s *source) serve(ctx context.Context, l *link) error {
 	again := time.NewTimer(0)
 	again.Stop()
 	defer again.Stop()
+	stale := time.NewTimer(s.fees.stale())
+	defer stale.Stop()
 	for {
 		select {
+		case <-stale.C:
+			err := s.fees.refresh(ctx, l.Node)
+			next := s.fees.stale()
+			if isRefusal(err) {
+				s.opts.Log.Warn("ask for fee rates", "err", err)
+				next = maxRetryFactor * s.opts.RetryInterval
+			} else if err != nil {
+				return err
+			}
+			stale.Reset(next)
+			continue
 		case tx := <-l.news:
 			s.mempool.tell(tx)
 			s.wallet.hear(tx)
@@ -77,7 +90,9 @@ func (s *source) serve(ctx context.Context, l *link) error {
 		before := s.follower.view.best()
 		seen, err := s.follower.catchUp(ctx, l.Node)
 		if err == nil && s.follower.view.best() != before {
-			err = s.fees.refresh(ctx, l.Node)
+			if err = s.fees.refresh(ctx, l.Node); err == nil {
+				stale.Reset(s.fees.stale())
+			}
 		}
 		if isRefusal(err) {
 			s.opts.Log.Warn("follow the chain", "err", err)
