@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/htlcswitch"
@@ -32,6 +33,10 @@ type closing struct {
 
 	updates chan CloseUpdate // nil when nobody listens; closed after the last update
 	stage   CloseStage       // the last one told
+
+	// fresh is an address of ours that no shutdown has named yet, by whether it needs
+	// option_shutdown_anysegwit.
+	fresh map[bool]btcutil.Address
 
 	talk *talk         // nil while the peer is away
 	tx   *wire.MsgTx   // the closing transaction, once both have signed
@@ -170,7 +175,7 @@ func (w *worker) closable(id lnwire.ChannelID) error {
 func (w *worker) newClosing(point wire.OutPoint, r CloseRequest, local bool) *closing {
 	c := &closing{
 		w: w, id: lnwire.NewChanIDFromOutPoint(point), point: point, req: r, local: local,
-		over: make(chan struct{}),
+		over: make(chan struct{}), fresh: map[bool]btcutil.Address{},
 	}
 	w.closings[c.id] = c
 	c.watchSpend()

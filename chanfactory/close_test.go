@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/lightningnetwork/lnd/lnwallet/chancloser"
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/stretchr/testify/require"
@@ -154,6 +155,54 @@ func TestShutdownOfWithheld(t *testing.T) {
 	l.say(them, lnwire.NewShutdown(ready.ChanID, append([]byte{0, 20}, make([]byte, 20)...)))
 	require.Equal(t, ready.Point, await[chanfactory.Dropped](us).Point)
 	require.Zero(t, us.leased())
+}
+
+// A shutdown that we refuse costs us no address: a peer that repeats it would take the wallet's
+// addresses so far that a restore from the words stops before the coins.
+func TestBadShutdownTakesNoAddress(t *testing.T) {
+	us, them, l, point := opened(t)
+	id := lnwire.NewChanIDFromOutPoint(point)
+	before := us.addresses()
+	refused := func(script lnwire.DeliveryAddress, promised lnwire.DeliveryAddress) {
+		t.Helper()
+		l.cut()
+		l = connect(us, them)
+		_, lc, _ := us.links.Find(id)
+		lc.State().RemoteShutdownScript = promised
+		l.say(them, lnwire.NewShutdown(id, script))
+		select {
+		case <-l.peer(us).QuitSignal():
+		case <-time.After(patience):
+			t.Fatalf("a shutdown to %x is taken", script)
+		}
+		heard[*lnwire.Warning](l, us)
+	}
+	for range 3 {
+		refused(lnwire.DeliveryAddress{0x6a}, nil)
+	}
+	require.Equal(t, before, us.addresses())
+
+	// One that only the closer refuses takes one, for as long as the channel is there.
+	program := func(first byte) []byte { return append([]byte{0, 20, first}, make([]byte, 19)...) }
+	for range 3 {
+		refused(program(1), program(2))
+	}
+	require.LessOrEqual(t, us.addresses(), before+1)
+}
+
+// addresses is how many the wallet has given out, without change.
+func (p *party) addresses() (n int) {
+	p.t.Helper()
+	all, err := p.wallet.Controller().ListAddresses(lnwallet.DefaultAccountName, false)
+	require.NoError(p.t, err)
+	for _, list := range all {
+		for _, a := range list {
+			if !a.Internal {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // The connection is lost at each message of a close, on either side's words. It goes on when the

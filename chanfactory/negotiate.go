@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
@@ -89,13 +90,8 @@ func (c *closing) script(lc *lnwallet.LightningChannel) (lnwire.DeliveryAddress,
 	}
 	address := c.req.Address
 	if address == nil {
-		kind := lnwallet.WitnessPubKey
-		if anySegwit {
-			kind = lnwallet.TaprootPubkey
-		}
-		address, err = c.w.f.cfg.Wallet.NewAddress(kind, false, lnwallet.DefaultAccountName)
-		if err != nil {
-			return nil, fmt.Errorf("take a new address: %w", err)
+		if address, err = c.newAddress(anySegwit); err != nil {
+			return nil, err
 		}
 	}
 	if script, err = txscript.PayToAddrScript(address); err != nil {
@@ -110,6 +106,25 @@ func (c *closing) script(lc *lnwallet.LightningChannel) (lnwire.DeliveryAddress,
 		return nil, fmt.Errorf("%w: the peer does not pay to taproot addresses", ErrBadRequest)
 	}
 	return script, nil
+}
+
+// newAddress is where our part goes if nobody says otherwise. It is the same in all talks of a close:
+// a peer that makes them fail could take the wallet's addresses otherwise, until a restore from the
+// words gives up before it comes to one with coins.
+func (c *closing) newAddress(anySegwit bool) (btcutil.Address, error) {
+	if address, ok := c.fresh[anySegwit]; ok {
+		return address, nil
+	}
+	kind := lnwallet.WitnessPubKey
+	if anySegwit {
+		kind = lnwallet.TaprootPubkey
+	}
+	address, err := c.w.f.cfg.Wallet.NewAddress(kind, false, lnwallet.DefaultAccountName)
+	if err != nil {
+		return nil, fmt.Errorf("take a new address: %w", err)
+	}
+	c.fresh[anySegwit] = address
+	return address, nil
 }
 
 // broadcast never fails the negotiation: the transaction is stored by now, the peer still needs
@@ -213,6 +228,15 @@ func (w *worker) answerClose(m *lnwire.Shutdown) (*closing, bool) {
 	link, lc, ok := w.f.cfg.Links.Find(m.ChannelID)
 	if !ok {
 		w.send(&lnwire.Warning{ChanID: m.ChannelID, Data: []byte("the channel is not open now")})
+		return nil, false
+	}
+	// The closer looks too, but when we have taken an address for our part already.
+	//
+	// BOLT 2: "if the `scriptpubkey` is not in one of the above forms: SHOULD send a `warning`."
+	if !lnwallet.ValidateUpfrontShutdown(m.Address, w.f.cfg.Params) {
+		w.log.Warn("peer's shutdown pays to no valid script", "chan", m.ChannelID.String())
+		w.send(&lnwire.Warning{ChanID: m.ChannelID, Data: []byte("closing failed")})
+		w.conn.Disconnect(errors.New("chanfactory: shutdown with an invalid scriptpubkey"))
 		return nil, false
 	}
 	c, ok := w.closings[m.ChannelID]
