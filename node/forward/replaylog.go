@@ -26,7 +26,9 @@ var (
 // processed. A process that dies in between has the batch again after its start, and by
 // lnd's log alone all its HTLCs would be replays: they would fail as malformed, for good,
 // while other parts of the same payment are held to their deadline. A channel has no more
-// than one such batch, its last.
+// than one such batch, its last. After a start the older ones come before it, as long as
+// an HTLC of them is there: they are processed, their answers don't count, and they must
+// not take its place.
 type replayLog struct {
 	*htlcswitch.DecayedLog
 	db kvdb.Backend
@@ -73,8 +75,11 @@ func putBatch(tx kvdb.RwTx, b *sphinx.Batch) (*sphinx.ReplaySet, error) {
 	batches, hashes := tx.ReadWriteBucket(batchesBucket), tx.ReadWriteBucket(sharedHashBucket)
 	scid, height := b.ID[:8], b.ID[8:]
 	replays, count := sphinx.NewReplaySet(), 0
-	if last := batches.Get(scid); len(last) >= 8 && bytes.Equal(last[:8], height) {
-		return replays, replays.Decode(bytes.NewReader(last[8:]))
+	order := 1 // of the height to that of the last batch; both are big endian
+	if last := batches.Get(scid); len(last) >= 8 {
+		if order = bytes.Compare(height, last[:8]); order == 0 {
+			return replays, replays.Decode(bytes.NewReader(last[8:]))
+		}
 	}
 	err := b.ForEach(func(n uint16, hash *sphinx.HashPrefix, cltv uint32) error {
 		count++
@@ -85,8 +90,8 @@ func putBatch(tx kvdb.RwTx, b *sphinx.Batch) (*sphinx.ReplaySet, error) {
 		return hashes.Put(hash[:], binary.BigEndian.AppendUint32(nil, cltv))
 	})
 	replays.Merge(b.ReplaySet)
-	if err != nil || count == 0 {
-		return replays, err // nothing was logged, and no write is due
+	if err != nil || count == 0 || order < 0 {
+		return replays, err
 	}
 	value := bytes.NewBuffer(bytes.Clone(height))
 	if err := replays.Encode(value); err != nil {

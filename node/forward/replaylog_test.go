@@ -48,7 +48,13 @@ func TestBatchOfOnionsAgain(t *testing.T) {
 	put("in the next batch", onions(t, 7, 2, 3, 1), 1)
 	put("that batch again", onions(t, 7, 2, 3, 1), 1)
 	put("on another channel", onions(t, 8, 2, 2), 0)
+	// A link decodes every package that has an HTLC left, the oldest first, and the last
+	// one is the one that a crash may have cut short.
 	put("an old batch of the channel", onions(t, 7, 1, 1, 2), 0, 1)
+	put("the last batch after an old one", onions(t, 7, 2, 3, 1), 1)
+	put("far on", onions(t, 7, 256, 4))
+	put("an old batch with a greater last byte", onions(t, 7, 2, 3, 1), 0, 1)
+	put("far on again", onions(t, 7, 256, 4))
 	put("nothing in it", onions(t, 9, 1))
 
 	// lnd's own log looks for what is in ours.
