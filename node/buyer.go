@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,8 +45,20 @@ var ErrTooManyPurchases = errors.New("node: too many JIT invoices are open: " +
 type purchase struct {
 	Bought lsp.Bought   `json:"bought"`
 	Hash   lntypes.Hash `json:"hash"`
-	// Parts are the fees that the LSP has withheld so far, by HTLC.
+	// Parts are the fees that the LSP has withheld so far, by HTLC. Those of HTLCs that
+	// failed are in it until the next one comes.
 	Parts map[string]lsp.Skim `json:"parts"`
+}
+
+// among is a copy of those parts that are among these HTLCs.
+func (p *purchase) among(held []invoices.CircuitKey) map[string]lsp.Skim {
+	parts := map[string]lsp.Skim{}
+	for _, key := range held {
+		if skim, ok := p.Parts[key.String()]; ok {
+			parts[key.String()] = skim
+		}
+	}
+	return parts
 }
 
 // purchaseV1 is a purchase on disk.
@@ -57,6 +71,8 @@ type purchaseV1 struct {
 // that a channel is taken unconfirmed, and a fee withheld, only as agreed.
 type buyer struct {
 	n *Node
+	// held lists the HTLCs of an invoice that are held or settled.
+	held func(lntypes.Hash) ([]invoices.CircuitKey, error)
 
 	mu   sync.Mutex
 	open map[lntypes.Hash]*purchase // guarded by mu
@@ -64,6 +80,8 @@ type buyer struct {
 
 func newBuyer(n *Node) (*buyer, error) {
 	b := &buyer{n: n, open: map[lntypes.Hash]*purchase{}}
+	// The registry is made after this: it asks Judge.
+	b.held = func(hash lntypes.Hash) ([]invoices.CircuitKey, error) { return n.registry.Held(hash) }
 	err := kvdb.Update(n.store, func(tx kvdb.RwTx) error {
 		bucket, err := tx.CreateTopLevelBucket(purchasesBucket)
 		if err != nil {
@@ -224,9 +242,9 @@ func (b *buyer) prune() error {
 }
 
 // expects reports whether the peer is an LSP that may open a channel to us now,
-// before its funding confirms: one that we bought from, whose offer holds, and that
-// has not sent the payment yet. The channel comes before the payment, so one that
-// came after it would be trusted for nothing.
+// before its funding confirms: one that we bought from, whose offer holds, and of
+// which no part of the payment is here or settled. The channel comes before the
+// payment, so one that came after it would be trusted for nothing.
 func (b *buyer) expects(peer [33]byte) bool {
 	_, ok := b.expected(peer)
 	return ok
@@ -242,12 +260,21 @@ func (b *buyer) expected(peer [33]byte) (maxDelay uint16, ok bool) {
 	now := b.n.clock.Now()
 	maxDelay = math.MaxUint16
 	for _, p := range b.open {
-		if p.Bought.LSP == peer && p.Bought.Live(now) && len(p.Parts) == 0 {
+		if p.Bought.LSP == peer && p.Bought.Live(now) && !b.paying(p) {
 			maxDelay = uint16(min(uint32(maxDelay), p.Bought.Params.MaxClientToSelfDelay))
 			ok = true
 		}
 	}
 	return maxDelay, ok
+}
+
+// paying says that a part from which the LSP has withheld its fee is held or settled.
+func (b *buyer) paying(p *purchase) bool {
+	if len(p.Parts) == 0 {
+		return false
+	}
+	held, err := b.held(p.Hash)
+	return err != nil || len(p.among(held)) > 0
 }
 
 // ExtraFee implements pay.Skim.
@@ -261,10 +288,11 @@ func (b *buyer) ExtraFee(records lnwire.CustomRecords) (lnwire.MilliSatoshi, boo
 }
 
 // Judge implements pay.Skim: it says whether the fee that was withheld from an
-// HTLC is within what we agreed to, over all parts of the payment. What it grants
-// is on disk first, or an LSP could withhold again after we restart.
+// HTLC is within what we agreed to, over all parts of the payment that are held or
+// settled. What it grants is on disk first, or an LSP could withhold again after we
+// restart. The fees of HTLCs that failed are forgotten: the payer may try again.
 func (b *buyer) Judge(hash lntypes.Hash, key invoices.CircuitKey, exit lnwire.MilliSatoshi,
-	records lnwire.CustomRecords) (lnwire.MilliSatoshi, bool) {
+	records lnwire.CustomRecords, held []invoices.CircuitKey) (lnwire.MilliSatoshi, bool) {
 
 	fee, ok := b.ExtraFee(records)
 	if !ok {
@@ -276,19 +304,14 @@ func (b *buyer) Judge(hash lntypes.Hash, key invoices.CircuitKey, exit lnwire.Mi
 	if p == nil {
 		return 0, false
 	}
-	name := key.String()
-	var held []lsp.Skim
-	for part, skim := range p.Parts {
-		if part != name {
-			held = append(held, skim)
-		}
-	}
+	kept := p.among(held)
 	next := lsp.Skim{Amount: exit, Onion: exit + fee, ExtraFee: fee}
-	if err := p.Bought.Check(held, next); err != nil {
+	if err := p.Bought.Check(slices.Collect(maps.Values(kept)), next); err != nil {
 		b.n.log.Warn("refused the LSP's fee", "hash", hash, "fee_msat", uint64(fee), "err", err)
 		return 0, false
 	}
-	p.Parts[name] = next
+	kept[key.String()] = next
+	p.Parts = kept
 	if err := b.write(p); err != nil {
 		b.n.log.Error("cannot store the LSP's fee", "hash", hash, "err", err)
 		return 0, false

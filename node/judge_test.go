@@ -1,15 +1,21 @@
 package node
 
 import (
+	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/lightningnetwork/lnd/clock"
+	"github.com/lightningnetwork/lnd/invoices"
 	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/lsp/checklist"
+	"github.com/inletlsp/inlet/node/pay"
+	"github.com/inletlsp/inlet/node/store"
 )
 
 // opensTo is a peer that opens a channel.
@@ -60,9 +66,21 @@ func TestWhoseChannelIsTrusted(t *testing.T) {
 	if trusted(seller, false) {
 		t.Error("an announced channel is taken unconfirmed")
 	}
-	n.buyer.open[lntypes.Hash{}].Parts = map[string]lsp.Skim{"part": {}}
+	part := invoices.CircuitKey{HtlcID: 1}
+	n.buyer.open[lntypes.Hash{}].Parts = map[string]lsp.Skim{part.String(): {}}
+	held := []invoices.CircuitKey{part}
+	var unread error
+	n.buyer.held = func(lntypes.Hash) ([]invoices.CircuitKey, error) { return held, unread }
 	if trusted(seller, true) {
 		t.Error("a channel that comes after the payment is taken unconfirmed")
+	}
+	held = []invoices.CircuitKey{{HtlcID: 2}}
+	if !trusted(seller, true) {
+		t.Error("the LSP's channel is not taken after a payment that failed")
+	}
+	unread = errors.New("no such invoice")
+	if trusted(seller, true) {
+		t.Error("a channel is taken unconfirmed though nobody can say what was paid")
 	}
 	n.buyer.open[lntypes.Hash{}].Parts = nil
 	at.SetTime(now.Add(2 * time.Hour))
@@ -85,5 +103,51 @@ func TestAgreedDelay(t *testing.T) {
 		if err != nil || terms.MaxToSelfDelay != c.want {
 			t.Errorf("%v: at most %d blocks, %v; want %d", c.delays, terms.MaxToSelfDelay, err, c.want)
 		}
+	}
+}
+
+// TestFeeOfTheNextTry: what was withheld from HTLCs that failed does not count beside what
+// is withheld from the payer's next try, and what is held does, also after a restart.
+func TestFeeOfTheNextTry(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := store.Open(store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	n := &Node{clock: clock.NewTestClock(now), store: db, log: slog.New(slog.DiscardHandler)}
+	load := func() {
+		t.Helper()
+		if n.buyer, err = newBuyer(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load()
+	hash := lntypes.Hash{1}
+	if err := n.buyer.store(&purchase{Hash: hash, Parts: map[string]lsp.Skim{},
+		Bought: lsp.Bought{PaymentSize: 500_000, OpeningFee: 20_000,
+			Params: lsp.OpeningFeeParams{ValidUntil: now.Add(time.Hour)}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	key := func(id uint64) invoices.CircuitKey { return invoices.CircuitKey{HtlcID: id} }
+	judge := func(id uint64, fee lnwire.MilliSatoshi, want bool, held ...invoices.CircuitKey) {
+		t.Helper()
+		records := lnwire.CustomRecords{pay.ExtraFeeType: lsp.AppendExtraFee(nil, fee)}
+		if _, ok := n.buyer.Judge(hash, key(id), 250_000-fee, records, held); ok != want {
+			t.Errorf("HTLC %d with a fee of %d msat: %v, want %v", id, fee, ok, want)
+		}
+	}
+	judge(0, 15_000, true)
+	judge(1, 5_001, false, key(0))
+	judge(1, 5_000, true, key(0))
+	judge(1, 5_000, true, key(0)) // again, after a stop before it was recorded
+	// Its set has timed out; the payer tries again.
+	judge(2, 20_000, true)
+	judge(3, 1, false, key(2))
+	load()
+	judge(3, 1, false, key(2))
+	if parts := n.buyer.open[hash].Parts; len(parts) != 1 {
+		t.Errorf("the purchase keeps %d parts, want the one that is held", len(parts))
 	}
 }

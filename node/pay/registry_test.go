@@ -42,12 +42,14 @@ func (quietNotifier) RegisterBlockEpochNtfn(*chainntnfs.BlockEpoch) (
 type fakeSkim struct {
 	bought map[lntypes.Hash]lnwire.MilliSatoshi
 	asked  int
+	held   []invoices.CircuitKey // when it was asked last
 }
 
 func (s *fakeSkim) Judge(hash lntypes.Hash, _ invoices.CircuitKey, _ lnwire.MilliSatoshi,
-	records lnwire.CustomRecords) (lnwire.MilliSatoshi, bool) {
+	records lnwire.CustomRecords, held []invoices.CircuitKey) (lnwire.MilliSatoshi, bool) {
 
 	s.asked++
+	s.held = held
 	fee, ok := s.ExtraFee(records)
 	return fee, ok && fee <= s.bought[hash]
 }
@@ -278,6 +280,43 @@ func TestSkimReplayed(t *testing.T) {
 	requireSettled(t, s.arrive(inv, held))
 	requireSettled(t, s.arrive(inv, last))
 	require.Zero(t, s.skim.asked)
+}
+
+// A part counts beside the others while it is held and when it is settled, and no more when
+// its set has timed out.
+func TestSkimHeld(t *testing.T) {
+	s := newTill(t)
+	inv, err := s.Create(t.Context(), InvoiceRequest{Amount: testAmount})
+	require.NoError(t, err)
+	s.skim.bought[inv.Hash] = 2_000_000
+	key := func(id uint64) invoices.CircuitKey {
+		return invoices.CircuitKey{ChanID: scid(7), HtlcID: id}
+	}
+	held := func(want ...invoices.CircuitKey) {
+		t.Helper()
+		got, err := s.reg.Held(inv.Hash)
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, got)
+	}
+	held()
+	require.Nil(t, s.arrive(inv, part{id: 1, amount: 48_000_000, total: testAmount,
+		records: extraFee(2_000_000)}))
+	require.Empty(t, s.skim.held)
+	require.Nil(t, s.arrive(inv, part{id: 2, amount: 10_000_000, total: testAmount,
+		records: extraFee(1_000_000)}))
+	require.Equal(t, []invoices.CircuitKey{key(1)}, s.skim.held)
+	held(key(1), key(2))
+	s.now.SetTime(testNow.Add(invoices.DefaultHtlcHoldDuration + time.Millisecond))
+	requireFailed(t, (<-s.hodl).(invoices.HtlcResolution))
+	requireFailed(t, (<-s.hodl).(invoices.HtlcResolution))
+	held()
+
+	requireSettled(t, s.arrive(inv, part{id: 3, amount: 98_000_000, total: testAmount,
+		records: extraFee(2_000_000)}))
+	require.Empty(t, s.skim.held, "the payer's first try has failed")
+	held(key(3))
+	_, err = s.reg.Held(lntypes.Hash{1})
+	require.ErrorIs(t, err, invoices.ErrInvoiceNotFound)
 }
 
 // A payer cannot pretend, by a record in the onion, that its peer withheld a fee.

@@ -1,6 +1,8 @@
 package pay
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"math"
 
@@ -24,10 +26,11 @@ type Skim interface {
 	// that order's channel, and the extra_fee in its records stays within what was agreed. The
 	// credit is what counts as paid beside the exit amount. It is not asked again about an HTLC
 	// that the registry has on record; it may be asked again about one that the node did not get
-	// to record before it stopped. It must answer the same for the same circuit key, must not
-	// block and must not call back.
+	// to record before it stopped. Held are the other HTLCs of the payment that are held or
+	// settled: what was withheld from one that failed is gone with it. It must answer the same
+	// for the same circuit key beside the same others, must not block and must not call back.
 	Judge(hash lntypes.Hash, key invoices.CircuitKey, exit lnwire.MilliSatoshi,
-		records lnwire.CustomRecords) (credit lnwire.MilliSatoshi, ok bool)
+		records lnwire.CustomRecords, held []invoices.CircuitKey) (credit lnwire.MilliSatoshi, ok bool)
 
 	// ExtraFee reads the record of type ExtraFeeType; ok is false if there is none or if it is
 	// not exactly 8 bytes.
@@ -94,7 +97,7 @@ func (r *Registry) intercept(req invoices.HtlcModifyRequest) (*invoices.HtlcModi
 	}
 	hash := hashOf(&req.Invoice)
 	credit, ok := r.skim.Judge(
-		hash, req.ExitHtlcCircuitKey, req.ExitHtlcAmt, req.WireCustomRecords,
+		hash, req.ExitHtlcCircuitKey, req.ExitHtlcAmt, req.WireCustomRecords, held(&req.Invoice),
 	)
 	if !ok || credit > math.MaxUint64-req.ExitHtlcAmt {
 		r.log.Warn("refused an HTLC with a fee that was not agreed", slog.String(
@@ -102,6 +105,25 @@ func (r *Registry) intercept(req invoices.HtlcModifyRequest) (*invoices.HtlcModi
 		return &invoices.HtlcModifyResponse{CancelSet: true}, nil
 	}
 	return &invoices.HtlcModifyResponse{AmountPaid: req.ExitHtlcAmt + credit}, nil
+}
+
+// Held are the HTLCs of an invoice that are held or settled.
+// Errors: invoices.ErrInvoiceNotFound, ErrNoInvoicesCreated.
+func (r *Registry) Held(hash lntypes.Hash) ([]invoices.CircuitKey, error) {
+	inv, err := r.LookupInvoice(context.Background(), hash)
+	if err != nil {
+		return nil, fmt.Errorf("pay: look up invoice: %w", err)
+	}
+	return held(&inv), nil
+}
+
+func held(inv *invoices.Invoice) (keys []invoices.CircuitKey) {
+	for key, htlc := range inv.Htlcs {
+		if htlc.State != invoices.HtlcStateCanceled {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // hashOf is the payment hash of an invoice of this package, whose preimage is always known.
