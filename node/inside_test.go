@@ -31,3 +31,8 @@ func (n *Node) PaymentParts(hash lntypes.Hash) ([]pay.Part, error) {
 	p, err := n.payments.Lookup(hash)
 	return p.Parts, err
 }
+
+// PolicyOf is what is stored of the peer's channel_update for a channel; nil: nothing.
+func (n *Node) PolicyOf(point wire.OutPoint) (*lnwire.ChannelUpdate1, error) {
+	return n.links.PeerPolicy(lnwire.NewChanIDFromOutPoint(point))
+}

@@ -127,6 +127,7 @@ func (n *Node) fundingEvent(ev chanfactory.Event) {
 	case chanfactory.Dropped:
 		n.countAnchors()
 		n.orders.ChannelDropped(ev.Point)
+		n.forgetLink(ev.Point, false)
 	case chanfactory.Confirmed:
 		n.orders.ChannelConfirmed(ev.Point)
 		n.events.add(Event{Kind: ChannelConfirmed, ChannelPoint: ev.Point.String(),
@@ -159,8 +160,13 @@ func (n *Node) channelClosed(point wire.OutPoint) {
 	n.events.add(Event{Kind: ChannelClosed, ChannelPoint: point.String()})
 	closed, err := n.channels.ChannelStateDB().FetchClosedChannel(&point)
 	agreed := err == nil && closed.CloseType == channeldb.CooperativeClose
-	if err := n.links.Forget(lnwire.NewChanIDFromOutPoint(point), agreed); err != nil {
+	n.forgetLink(point, agreed)
+	n.forgetPeers()
+}
+
+// forgetLink removes what the links keep for a channel that is closed.
+func (n *Node) forgetLink(point wire.OutPoint, byAgreement bool) {
+	if err := n.links.Forget(lnwire.NewChanIDFromOutPoint(point), byAgreement); err != nil {
 		n.log.Warn("cannot forget policy of closed channel", "chan", point.String(), "err", err)
 	}
-	n.forgetPeers()
 }

@@ -142,7 +142,7 @@ func TestWithheldFundingDropped(t *testing.T) {
 
 // TestDroppedFundingIsNoClosedChannel: the LSP starts again after the client refused the
 // payment and the channel was dropped. Nothing was funded, so the order lives: its next
-// payment gets a channel.
+// payment gets a channel. Of the dropped one neither side keeps anything.
 func TestDroppedFundingIsNoClosedChannel(t *testing.T) {
 	var fair atomic.Bool
 	m := newMarket(t, marketPlan{seller: func(o *node.Options) {
@@ -157,6 +157,13 @@ func TestDroppedFundingIsNoClosedChannel(t *testing.T) {
 	must(t, got.err)
 	if got.payment.Status == pay.Succeeded {
 		t.Fatal("the client took less than was agreed")
+	}
+	for _, n := range []*member{m.seller, client} {
+		m.soon(waitLink, func(context.Context) bool {
+			policy, err := n.PolicyOf(*m.order(inv).Point)
+			must(t, err)
+			return policy == nil
+		})
 	}
 	m.wantNothingLeft(client)
 

@@ -369,9 +369,11 @@ func (d *Desk) step(e *entry, in input) bool {
 	return true
 }
 
-// index keeps the way from a channel to its order.
+// index keeps the way from a channel to its order: to the last one that it had.
 func (d *Desk) index(e *entry) {
 	if ch, ok := e.order.Channel(); ok {
+		delete(d.points, e.point)
+		e.point = ch.Point
 		d.points[ch.Point] = e
 	}
 }

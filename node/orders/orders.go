@@ -185,7 +185,8 @@ func New(cfg Config) (*Desk, error) {
 type entry struct {
 	order jit.Order
 	rec   Record
-	dirty bool // the record changed since it was written
+	point wire.OutPoint // of its last channel; zero: it had none
+	dirty bool          // the record changed since it was written
 	// counted says that it is among the paid orders of its token.
 	counted bool
 	told    int    // how many moments of the timeline Reached was told of

@@ -225,9 +225,7 @@ func (d *Desk) prune() error {
 	}
 	for _, e := range done {
 		delete(d.orders, e.order.ID)
-		if ch, ok := e.order.Channel(); ok {
-			delete(d.points, ch.Point)
-		}
+		delete(d.points, e.point)
 		d.routes.remove(e.order)
 		d.parked.begin(e.order.ID)
 		d.views.remove(e.order.ID)

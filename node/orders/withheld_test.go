@@ -1,10 +1,12 @@
 package orders
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/htlcswitch"
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -124,6 +126,52 @@ func TestPaidBeforeTheBroadcast(t *testing.T) {
 
 		w.start()
 		w.want("broadcast funding")
+	})
+}
+
+// TestDroppedChannelIsForgotten: a client that refuses every payment makes its order have one
+// channel after the other, and the desk keeps the way to the last one only, until the order
+// is forgotten.
+func TestDroppedChannelIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.sellTrusting()
+		w.desk.ClientOnline(client, 3)
+		var last wire.OutPoint
+		for i := range uint32(3) {
+			w.part(uint64(i), 1_000_000)
+			w.want("open for 980000 msat in 1 parts, attempt 1")
+			last = wire.OutPoint{Hash: funding.Hash, Index: i}
+			w.desk.Funding("o1", jit.OpenSigned{Point: last})
+			w.desk.ChannelUsable(jit.ChannelUsable{Point: last, Conn: 3, HTLCMin: 1, MaxHTLCs: 50})
+			w.state("awaiting_claim")
+			w.htlcs.NotifyForwardingFailEvent(htlcswitch.HtlcKey{IncomingCircuit: key(uint64(i))},
+				htlcswitch.HtlcEventTypeForward)
+			synctest.Wait()
+			w.desk.ChannelDropped(last)
+			w.state("awaiting_parts")
+			w.htlcs.NotifyFinalHtlcEvent(key(uint64(i)), channeldb.FinalHtlcInfo{})
+			synctest.Wait()
+			w.log = nil
+		}
+		if e, ok := w.desk.points[last]; len(w.desk.points) != 1 || !ok || e.order.ID != "o1" {
+			t.Errorf("the desk knows the ways of %d channels, the last: %v", len(w.desk.points), ok)
+		}
+
+		time.Sleep(time.Hour) // virtual: to valid_until
+		w.state("dead")
+		for i := range maxFinished {
+			id := fmt.Sprint("later", i)
+			o := jit.Order{ID: id, State: jit.Dead{}}
+			w.desk.orders[id] = &entry{order: o, rec: Record{Order: o, CreatedAt: time.Now()}}
+		}
+		if err := w.desk.prune(); err != nil {
+			t.Fatal(err)
+		}
+		if w.desk.orders["o1"] != nil || len(w.desk.points) != 0 {
+			t.Errorf("a way leads to the order that is forgotten")
+		}
 	})
 }
 
