@@ -32,6 +32,10 @@ type Source interface {
 	// Stop do nothing, its life is the Source's.
 	Notifier() chainntnfs.ChainNotifier
 
+	// Searched says that the past was searched for a transaction whose confirmation somebody has
+	// registered for: one that was not told of by then is in no block. Valid after Start.
+	Searched(txid *chainhash.Hash, script []byte) bool
+
 	// Mempool reports spends that are not yet in a block. Valid after Start.
 	Mempool() chainntnfs.MempoolWatcher
 

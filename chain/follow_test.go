@@ -296,3 +296,23 @@ func TestLateSubscriber(t *testing.T) {
 		require.Equal(t, hashes(f.main[3]), drain(sub), "at least the present block")
 	})
 }
+
+// A transaction that nobody was told of is in no block once the past was searched, and not before.
+func TestSearched(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeBackend) {
+		s := f.open(t)
+		script := append([]byte{0, 20}, make([]byte, 20)...)
+		register := func(txid chainhash.Hash) (ended bool) {
+			ev, err := s.Notifier().RegisterConfirmationsNtfn(&txid, script, 1, 1)
+			require.NoError(t, err)
+			defer ev.Cancel()
+			synctest.Wait()
+			return s.Searched(&txid, script)
+		}
+		require.True(t, register(chainhash.Hash{1}))
+		f.set(func() { f.refuse["getblock"] = errFake })
+		s.blocks.cache = newBlockReader(nil).cache
+		require.False(t, register(chainhash.Hash{2}), "it failed")
+		require.True(t, s.Searched(&chainhash.Hash{1}, script))
+	})
+}

@@ -52,6 +52,9 @@ func (n *notifier) routineFindConf(search *chainntnfs.HistoricalConfDispatch) {
 		// nil, too: it says that the past was searched and only new blocks matter
 		err = n.txs.UpdateConfDetails(search.ConfRequest, found)
 	}
+	if err == nil {
+		n.setSearch(search.ConfRequest, false) // after it was told
+	}
 	n.report(search.ConfRequest.String(), err)
 }
 

@@ -28,6 +28,8 @@ type notifier struct {
 
 	mu      sync.Mutex
 	stopped bool // guarded by mu; nothing is added to wg any more
+	// searches are those of confirmations that have not ended, or failed; guarded by mu
+	searches map[chainntnfs.ConfRequest]bool
 }
 
 var _ chainntnfs.ChainNotifier = (*notifier)(nil)
@@ -71,11 +73,31 @@ func (n *notifier) RegisterConfirmationsNtfn(txid *chainhash.Hash, script []byte
 		return nil, err
 	}
 	if search := reg.HistoricalDispatch; search != nil {
+		n.setSearch(search.ConfRequest, true)
 		if err := n.begin(func() { n.routineFindConf(search) }); err != nil {
 			return nil, err
 		}
 	}
 	return reg.Event, nil
+}
+
+// setSearch notes that the past is to be searched for a confirmation, or was.
+func (n *notifier) setSearch(req chainntnfs.ConfRequest, under bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if under {
+		n.searches[req] = true
+		return
+	}
+	delete(n.searches, req)
+}
+
+// searched says that a search for a confirmation has ended, or none was needed.
+func (n *notifier) searched(txid *chainhash.Hash, script []byte) bool {
+	req, err := chainntnfs.NewConfRequest(txid, script)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return err == nil && !n.searches[req]
 }
 
 // RegisterSpendNtfn implements chainntnfs.ChainNotifier.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	btcwchain "github.com/btcsuite/btcwallet/chain"
 	"github.com/lightningnetwork/lnd/chainntnfs"
@@ -100,6 +101,7 @@ func (s *source) run(l *link, f *follower) {
 	s.notifier = &notifier{
 		txs: f.txs, view: f.view, conn: s.conn, blocks: s.blocks,
 		log: s.opts.Log, scans: make(chan struct{}, maxScans), life: life,
+		searches: make(map[chainntnfs.ConfRequest]bool),
 	}
 	s.mempool = newMempoolWatch(s.notifier, s.watched)
 	f.blocks, f.log, f.onTip = s.blocks, s.opts.Log, s.mempool.connected
@@ -133,6 +135,11 @@ func (s *source) Stop() error {
 
 // Notifier implements Source.
 func (s *source) Notifier() chainntnfs.ChainNotifier { return s.notifier }
+
+// Searched implements Source.
+func (s *source) Searched(txid *chainhash.Hash, script []byte) bool {
+	return s.notifier.searched(txid, script)
+}
 
 // Mempool implements Source.
 func (s *source) Mempool() chainntnfs.MempoolWatcher { return s.mempool }

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/chainntnfs"
@@ -80,6 +82,7 @@ type party struct {
 	publish func(*wire.MsgTx, string) error // nil: the wallet's
 	disk    store.Watch                     // nil: nobody looks
 	coins   func(chanfactory.Coins) chanfactory.Coins
+	away    atomic.Bool // the past is not searched
 
 	db       *store.DB
 	source   chain.Source
@@ -175,7 +178,7 @@ func (p *party) run() {
 	var err error
 	p.Factory, err = chanfactory.New(chanfactory.Config{
 		Params: &chaincfg.RegressionNetParams, Wallet: p.wallet.Lightning(), Channels: p.channels,
-		Aliases: p.aliases, Notifier: notifier, Fees: p.source.Fees(), Store: p.db,
+		Aliases: p.aliases, Notifier: notifier, Fees: p.source.Fees(), Searched: p.searched, Store: p.db,
 		Publish: publish, Coins: coins, Court: p.court, Links: p.links,
 		Accept: acceptor{p}, Policy: p.policy, Clock: p.clock, Log: log,
 		Events: func(e chanfactory.Event) {
@@ -205,6 +208,10 @@ func (p *party) run() {
 	case err := <-done:
 		p.t.Fatalf("%s: run ended: %v", p.name, err)
 	}
+}
+
+func (p *party) searched(txid *chainhash.Hash, script []byte) bool {
+	return !p.away.Load() && p.source.Searched(txid, script)
 }
 
 // restart stops the process and starts it again.

@@ -102,13 +102,51 @@ func TestFundeeForgets(t *testing.T) {
 	more <- &chainntnfs.BlockEpoch{Height: height + 2015}
 	more <- &chainntnfs.BlockEpoch{Height: height + 2015}
 	require.False(t, them.gone(point))
+	them.away.Store(true)
 	more <- &chainntnfs.BlockEpoch{Height: height + 2016}
+	more <- &chainntnfs.BlockEpoch{Height: height + 2016}
+	them.barrierOpen(point)
+	require.False(t, them.gone(point), "it may be in a block that was not searched yet")
+	them.away.Store(false)
+	more <- &chainntnfs.BlockEpoch{Height: height + 2017}
 	require.Contains(t, await[chanfactory.Dropped](them).Reason, "2016 blocks")
 	require.True(t, them.gone(point))
 	heard[*lnwire.Error](l, them)
 	us.barrierOpen(point)
 	require.Equal(t, chanfactory.Released, us.state("manual"), "an opener's money is in it")
 	mine(t, 1)
+}
+
+// An acceptor that was away for so long that the channel's time is over first sees whether it was
+// funded: what the opener gave it is in there. Nor does it give up what is in a block already.
+func TestFundeeLooksBeforeItForgets(t *testing.T) {
+	us, them := newParty(t, "us", 1), newParty(t, "them", 0)
+	l := connect(us, them)
+	mustOpen(t, us, chanfactory.OpenRequest{
+		Peer: l.peer(us), Tag: "manual", Capacity: 200_000, FeeRate: 1000, Push: 90_000_000,
+	})
+	point := await[chanfactory.Signed](them).Point
+	await[chanfactory.Signed](us)
+	inMempool(t, point)
+	l.cut()
+	late := int32(them.stored(point).BroadcastHeight()) + 2016
+	more := make(chan *chainntnfs.BlockEpoch, 1)
+	them.tamper = func(n chainntnfs.ChainNotifier) chainntnfs.ChainNotifier {
+		return lateBlocks{n, more}
+	}
+	them.stop()
+	mine(t, 1) // of 2 that it wants
+	more <- &chainntnfs.BlockEpoch{Height: late}
+	them.start()
+	for i := range int32(3) {
+		more <- &chainntnfs.BlockEpoch{Height: late + 1 + i}
+	}
+	require.False(t, them.gone(point))
+	mine(t, 1)
+	require.Equal(t, point, await[chanfactory.Confirmed](them).Point)
+	for _, e := range them.events.all() {
+		require.False(t, isEvent[chanfactory.Dropped](e), "%+v", e)
+	}
 }
 
 // A broadcast that fails is repeated with each block until it succeeds.

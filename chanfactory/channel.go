@@ -169,6 +169,8 @@ func (w *worker) runChannel(c *channel, command funding.Command) funding.Channel
 		return c.keep(recordDropped, funding.DropKept(command))
 	case funding.KeepConfirmed:
 		c.keep(recordConfirmed, nil)
+	case funding.LookForFunding:
+		return c.lookForFunding(command.Reason)
 	case funding.WeighLoss:
 		return c.weighLoss(command.Reason)
 	case funding.CloseUnfunded:

@@ -59,6 +59,34 @@ func (c *channel) waitDepth() {
 	})
 }
 
+// lookForFunding looks whether the funding is in a block. A search of the past that has not ended
+// knows nothing; then the next block asks again.
+func (c *channel) lookForFunding(reason string) funding.ChannelEvent {
+	point := c.machine.Facts.Point
+	script, err := fundingScript(c.ch)
+	if err != nil {
+		c.log().Error("cannot make the funding script", "err", err)
+		return nil
+	}
+	n, err := c.w.f.cfg.Notifier.RegisterConfirmationsNtfn(&point.Hash, script, 1,
+		c.ch.BroadcastHeight())
+	if err != nil {
+		c.log().Warn("cannot look for the funding", "err", err)
+		return nil
+	}
+	defer n.Cancel()
+	// What the search has found is told before it counts as ended.
+	if searched := c.w.f.cfg.Searched; searched != nil && !searched(&point.Hash, script) {
+		return nil
+	}
+	select {
+	case <-n.Confirmed: // or the notifier has stopped
+		return nil
+	default:
+		return funding.Worthless{Reason: reason}
+	}
+}
+
 // fundingScript is the output script of the funding transaction.
 func fundingScript(ch *channeldb.OpenChannel) ([]byte, error) {
 	multisig, err := input.GenMultiSigScript(

@@ -9,6 +9,7 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/aliasmgr"
 	"github.com/lightningnetwork/lnd/chainntnfs"
@@ -74,7 +75,7 @@ func Capacity(room Room, rate chainfee.SatPerKWeight, anchors bool, r Reserve) b
 	return funding.Capacity(room, rate, anchors, r)
 }
 
-// Config is what a factory needs. All fields but Policy, Clock and Log must be set. The wallet,
+// Config is what a factory needs. All fields but Searched, Policy, Clock and Log must be set. The wallet,
 // the notifier, the court and the links must work until Run has returned.
 type Config struct {
 	Params   *chaincfg.Params
@@ -83,6 +84,9 @@ type Config struct {
 	Aliases  *aliasmgr.Manager
 	Notifier chainntnfs.ChainNotifier
 	Fees     chainfee.Estimator
+	// Searched says that Notifier has searched the past for a transaction that somebody waits for:
+	// one that it has not told of is in no block. Nil stands for a notifier that has at once.
+	Searched func(txid *chainhash.Hash, script []byte) bool
 	// Store is the backend that Channels lives in; ours is inlet-fundings.
 	Store kvdb.Backend
 	// Publish stores a transaction in the wallet and broadcasts it: nil also when the network

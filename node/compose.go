@@ -209,8 +209,8 @@ func (n *Node) composeFactory() error {
 	n.factory, err = chanfactory.New(chanfactory.Config{
 		Params: n.opts.Params, Wallet: n.wallet.Lightning(),
 		Channels: n.channels.ChannelStateDB(), Aliases: n.aliases,
-		Notifier: n.source.Notifier(), Fees: n.source.Fees(), Store: n.store,
-		Publish: n.wallet.Publish, Coins: n.wallet, Court: fundingCourt{n}, Links: fundingLinks{n},
+		Notifier: n.source.Notifier(), Fees: n.source.Fees(), Searched: n.source.Searched,
+		Store: n.store, Publish: n.wallet.Publish, Coins: n.wallet, Court: fundingCourt{n}, Links: fundingLinks{n},
 		Accept: acceptor{n}, Events: n.fundingEvent, Clock: n.clock,
 		Policy: chanfactory.Policy{
 			MinCapacity:       n.opts.Channels.MinInboundSize,

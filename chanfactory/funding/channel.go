@@ -110,7 +110,7 @@ type (
 	Drop struct{ Reason string }
 	// DropKept answers KeepDropped.
 	DropKept struct{ Reason string }
-	// Worthless answers WeighLoss: nothing would be lost with the channel.
+	// Worthless answers WeighLoss and LookForFunding: nothing would be lost with the channel.
 	Worthless struct{ Reason string }
 	// StoreFailed answers Watch and MarkOpen: it could not be done.
 	StoreFailed struct{ Reason string }
@@ -146,6 +146,9 @@ type (
 	KeepDropped struct{ Reason string }
 	// KeepConfirmed journals the confirmation.
 	KeepConfirmed struct{}
+	// LookForFunding looks whether a block has the transaction: Worthless if all that can have it
+	// were searched and none has, nothing if one has or if that is not known yet.
+	LookForFunding struct{ Reason string }
 	// WeighLoss looks whether the channel was ever used: Worthless if not, else nothing.
 	WeighLoss struct{ Reason string }
 	// CloseUnfunded removes the link and marks the channel FundingCanceled.
@@ -198,21 +201,22 @@ func (Worthless) channelEvent()        {}
 func (StoreFailed) channelEvent()      {}
 func (RenewTick) channelEvent()        {}
 
-func (Watch) command()         {}
-func (MarkOpen) command()      {}
-func (MarkReal) command()      {}
-func (SendReady) command()     {}
-func (Link) command()          {}
-func (KeepAlias) command()     {}
-func (WaitDepth) command()     {}
-func (Publish) command()       {}
-func (RenewCoins) command()    {}
-func (KeepReleased) command()  {}
-func (KeepDropped) command()   {}
-func (KeepConfirmed) command() {}
-func (WeighLoss) command()     {}
-func (CloseUnfunded) command() {}
-func (FreeCoins) command()     {}
+func (Watch) command()          {}
+func (MarkOpen) command()       {}
+func (MarkReal) command()       {}
+func (SendReady) command()      {}
+func (Link) command()           {}
+func (KeepAlias) command()      {}
+func (WaitDepth) command()      {}
+func (Publish) command()        {}
+func (RenewCoins) command()     {}
+func (KeepReleased) command()   {}
+func (KeepDropped) command()    {}
+func (KeepConfirmed) command()  {}
+func (LookForFunding) command() {}
+func (WeighLoss) command()      {}
+func (CloseUnfunded) command()  {}
+func (FreeCoins) command()      {}
 
 func (ToldBroadcast) report() {}
 func (ToldReady) report()     {}

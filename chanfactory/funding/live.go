@@ -262,8 +262,12 @@ func (c Channel) stepTheirs(ev ChannelEvent) (Channel, []Command) {
 		if c.Facts.GiveUpAt == 0 || ev.Height < c.Facts.GiveUpAt {
 			return c, nil
 		}
+		// It may be in a block and not be deep enough, or we were away for so long that the search
+		// for it has only begun. What the opener gave us is in there.
 		if _, waits := c.Use.(AwaitDepth); waits {
-			return c.abandon(fmt.Sprintf("its funding did not confirm in %d blocks", FundeeBlocks))
+			return c, []Command{LookForFunding{
+				fmt.Sprintf("its funding did not confirm in %d blocks", FundeeBlocks),
+			}}
 		}
 	}
 	return c, nil

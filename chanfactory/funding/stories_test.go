@@ -131,7 +131,11 @@ func TestChannelStories(t *testing.T) {
 	s.channel("ordinary, the peer sees the depth first", c, out, Published{},
 		RecvChannelReady{ready(0)}, Confirmed{scid}, Opened{}, Linked{})
 	c, out = Begin(fundee, Theirs{})
-	s.channel("an acceptor whose opener never funds", c, out, Block{2515}, Block{2516})
+	s.channel("an acceptor whose opener never funds", c, out, Block{2515}, Block{2516},
+		Worthless{"not confirmed"})
+	c, out = Begin(fundee, Theirs{})
+	s.channel("an acceptor that was away and finds the funding late", c, out, Block{2516}, Block{2517},
+		Confirmed{scid}, Opened{})
 	c, out = Begin(fundee, Theirs{})
 	s.channel("an acceptor whose opener forgot the channel", c, out, RecvChannelError{"unknown"},
 		Worthless{"unknown"})

@@ -107,6 +107,10 @@ func (w *world) channelCommand(p wire.OutPoint, c Command) ChannelEvent {
 	case KeepConfirmed:
 		w.records[ch.tag].state = "confirmed"
 		ch.deep = true
+	case LookForFunding:
+		if !w.out[p] {
+			return Worthless(c)
+		}
 	case WeighLoss:
 		if !ch.used {
 			return Worthless(c)
