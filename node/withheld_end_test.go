@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -192,4 +193,44 @@ func (m *market) wantFunded(got paid, r orders.Record) {
 	ctx, cancel := m.Context()
 	defer cancel()
 	must(m.t, m.Chain.WaitTx(ctx, r.Point.Hash))
+}
+
+// TestRestartWhilePayerIsOnChain: the payer's channel is closed by force while the client has the
+// payment, and the LSP starts again before its close is in a block, or when the payer's is and the
+// HTLC is not swept. The claim pays the order, and the LSP takes its fee on chain.
+func TestRestartWhilePayerIsOnChain(t *testing.T) {
+	for _, confirmed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("in a block: %v", confirmed), func(t *testing.T) {
+			m := newMarket(t, marketPlan{seller: trusted})
+			client := m.node("client", nil)
+			out, release := m.heldByTheClient(client)
+			order := m.seller.Orders()[0]
+			point, err := wire.NewOutPointFromString(m.channels(m.payer, m.seller)[0].ChannelPoint)
+			must(t, err)
+			if confirmed {
+				_, err = m.payer.ForceClose(*point)
+				must(t, err)
+				m.mineSlowly(10, m.seller, m.payer)
+				m.event(m.seller, node.ChannelClosed, point.String())
+			} else {
+				_, err = m.seller.ForceClose(*point)
+				must(t, err)
+			}
+			m.seller.Stop()
+			m.seller.Start()
+			if _, waits := m.seller.Orders()[0].Order.State.(jit.AwaitClaim); !waits {
+				t.Errorf("after the start the order is %s", m.seller.Orders()[0].Order.State.Name())
+			}
+			release()
+			if !confirmed {
+				m.mineSlowly(10, m.seller, m.payer)
+			}
+			m.wantFunded(m.mineUntilPaid(out, 20), order)
+			m.soon(waitLink, func(context.Context) bool {
+				m.mineSlowly(5, m.seller) // the LSP's own claim confirms
+				_, paid := m.seller.Orders()[0].Order.State.(jit.Paid)
+				return paid
+			})
+		})
+	}
 }

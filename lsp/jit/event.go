@@ -102,7 +102,8 @@ type (
 		// an open of which funding_signed was not stored is none.
 		Funding *Funding
 
-		// Outstanding are the incoming HTLCs of the order that are still there.
+		// Outstanding are the incoming HTLCs of the order that are still there, and those
+		// that were forwarded of which the client's outcome is to come.
 		Outstanding []CircuitKey
 
 		// Claimed are the forwarded parts whose preimage the node knows and that are not

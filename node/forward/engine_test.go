@@ -341,6 +341,33 @@ func TestCrashBeforeTheCommitment(t *testing.T) {
 	if !b.Forwarded(h.key()) {
 		t.Error("an HTLC with a circuit counts as not forwarded")
 	}
+	if b.Unresolved(h.key()) || b.Unresolved(htlc{id: 2}.key()) {
+		t.Error("an HTLC that is in no commitment of the next channel waits for its outcome")
+	}
 	h.replay = true
 	b.wantTold(b.arrive(h), lnwire.CodeTemporaryChannelFailure)
+}
+
+// TestUnresolved: what is in a commitment of the next channel waits for its outcome, also
+// after a start.
+func TestUnresolved(t *testing.T) {
+	b := newBench(t)
+	h := htlc{id: 1, expiry: testHeight + 200}
+	b.desk.take = false
+	payer := b.arrive(h)
+	b.wantOffered(payer)
+	b.wantTold(payer, lnwire.CodeUnknownNextPeer)
+	err := b.swtch.CircuitModifier().OpenCircuits(htlcswitch.Keystone{
+		InKey: h.key(), OutKey: models.CircuitKey{ChanID: jitScid},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if !b.Unresolved(h.key()) {
+			t.Error("an HTLC with a keystone has its outcome")
+		}
+		b.stop()
+		b.start()
+	}
 }

@@ -312,14 +312,21 @@ func (e *Engine) Forwarded(key models.CircuitKey) bool {
 	return e.swtch.CircuitLookup().LookupCircuit(key) != nil
 }
 
+// Unresolved reports whether the incoming HTLC is in a commitment of the next channel, or
+// was, and its outcome is not yet with the channel that it came by, which may be on chain:
+// its circuit has a keystone. At the start lnd has trimmed those of what has not left.
+func (e *Engine) Unresolved(key models.CircuitKey) bool {
+	circuit := e.swtch.CircuitLookup().LookupCircuit(key)
+	return circuit != nil && circuit.HasKeystone()
+}
+
 // TakeBack undoes a forward that was decided and never left: the node died before
 // the HTLC was in a commitment of the next channel. lnd would fail such an HTLC when
 // its link replays it, because its circuit is half open; without the circuit it is
 // offered anew. It is for the start, before there are links; lnd has trimmed the
 // circuits then, so that one with a keystone is one that has left.
 func (e *Engine) TakeBack(key models.CircuitKey) error {
-	circuit := e.swtch.CircuitLookup().LookupCircuit(key)
-	if circuit == nil || circuit.HasKeystone() {
+	if !e.Forwarded(key) || e.Unresolved(key) {
 		return nil
 	}
 	if err := e.swtch.CircuitModifier().DeleteCircuits(key); err != nil {

@@ -44,14 +44,15 @@ type world struct {
 	end   context.CancelFunc
 	done  chan error
 
-	mu        sync.Mutex
-	log       []string // guarded by mu
-	holds     []string // guarded by mu
-	openErr   error
-	fundings  map[string]jit.Funding
-	incoming  map[models.CircuitKey]bool
-	preimages map[lntypes.Hash]lntypes.Preimage
-	forwarded map[models.CircuitKey]bool
+	mu         sync.Mutex
+	log        []string // guarded by mu
+	holds      []string // guarded by mu
+	openErr    error
+	fundings   map[string]jit.Funding
+	incoming   map[models.CircuitKey]bool
+	preimages  map[lntypes.Hash]lntypes.Preimage
+	forwarded  map[models.CircuitKey]bool
+	unresolved map[models.CircuitKey]bool
 	// payerGone and clientGone say that their links are down.
 	payerGone, clientGone bool
 	onForward             func() // nil: nothing happens while a part is sent on
@@ -200,7 +201,8 @@ func (w *world) Forwarded(k models.CircuitKey) bool {
 	return w.forwarded[k]
 }
 
-func (w *world) TakeBack(models.CircuitKey) error { return nil }
+func (w *world) TakeBack(models.CircuitKey) error    { return nil }
+func (w *world) Unresolved(k models.CircuitKey) bool { return w.unresolved[k] }
 
 func (w *world) Live(scid lnwire.ShortChannelID) bool {
 	w.mu.Lock()

@@ -5,8 +5,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/graph/db/models"
 	"github.com/lightningnetwork/lnd/htlcswitch"
+	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/lsp/jit"
@@ -123,6 +125,50 @@ func TestClientBackBeforeThePayer(t *testing.T) {
 		w.part(1, 1_000_000)
 		w.want("forward 1: 980000 msat, extra_fee 0000000000004e20")
 	})
+}
+
+// TestPayerClosesBeforeTheStart: the payer's channel is being closed on chain when the node
+// starts, so that its HTLCs are in no open channel. The one that the client has can still be
+// claimed and paid for; the one that is held can't be forwarded any more.
+func TestPayerClosesBeforeTheStart(t *testing.T) {
+	for _, claimed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer func() { w.close() }()
+			w.sell(1_000_000)
+			w.desk.ClientOnline(client, 3)
+			w.part(1, 1_000_000)
+			w.want("open for 980000 msat in 1 parts, attempt 1")
+			w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+			w.usable(3)
+			w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
+			w.incoming[key(2)] = true
+			w.offerAny(htlcswitch.InterceptedPacket{
+				IncomingCircuit: key(2), OutgoingChanID: jitScid, Hash: lntypes.Hash{6},
+				IncomingAmount: 500_000, OutgoingAmount: 500_000,
+				IncomingExpiry: 1100, OutgoingExpiry: 900,
+			})
+			w.want()
+			w.stop()
+
+			clear(w.incoming)
+			w.unresolved = map[models.CircuitKey]bool{key(1): true}
+			w.fundings["o1"] = jit.Funding{Point: funding}
+			w.start()
+			w.want("alias " + jitScid.String())
+			w.state("awaiting_claim")
+			if held := w.record().Order.Held(); len(held) != 0 {
+				t.Errorf("%d parts are held of a channel that is being closed", len(held))
+			}
+			if claimed {
+				w.settled(1)
+				w.state("paid")
+				return
+			}
+			w.htlcs.NotifyFinalHtlcEvent(key(1), channeldb.FinalHtlcInfo{})
+			w.state("owed")
+		})
+	}
 }
 
 // TestOfferWhileStopping: an HTLC of an order is never passed on to the switch.

@@ -72,6 +72,9 @@ type Switch interface {
 	Fail(models.CircuitKey, lnwire.FailureMessage) error
 	// Forwarded reports whether the HTLC's circuit is in the switch.
 	Forwarded(models.CircuitKey) bool
+	// Unresolved reports whether the HTLC has left for the client and its outcome is not yet
+	// with the payer's channel, also when that one is on chain.
+	Unresolved(models.CircuitKey) bool
 	// TakeBack sees to it that an HTLC whose forward was decided and never left is
 	// offered again. It is for the start.
 	TakeBack(models.CircuitKey) error
@@ -92,7 +95,7 @@ type Aliases interface {
 type Facts interface {
 	// Fundings are the stored channels by order id.
 	Fundings() (map[string]jit.Funding, error)
-	// Incoming are the HTLCs that are in our commitments and not from us.
+	// Incoming are the HTLCs that are in the commitments of our open channels and not from us.
 	Incoming() (map[models.CircuitKey]bool, error)
 	// Preimage finds a preimage that was learned.
 	Preimage(lntypes.Hash) (lntypes.Preimage, bool)

@@ -115,6 +115,14 @@ func (d *Desk) found(r Record, height uint32, fundings map[string]jit.Funding,
 			ev.Outstanding = append(ev.Outstanding, key)
 		}
 	}
+	for _, a := range r.Order.Answered {
+		// The payer's channel may be closing, or on chain: the client can still claim, and then
+		// the court takes what the payer owes.
+		if a.Forwarded() && !a.Resolved && !slices.Contains(ev.Outstanding, a.Key) &&
+			d.ports.Switch.Unresolved(models.CircuitKey{ChanID: a.Key.Chan, HtlcID: a.Key.Index}) {
+			ev.Outstanding = append(ev.Outstanding, a.Key)
+		}
+	}
 	if !d.known(r) {
 		return ev
 	}
