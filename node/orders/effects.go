@@ -93,7 +93,7 @@ func (d *Desk) do(terms jit.Terms, id string, cmd jit.Command) error {
 	case jit.ForwardPart:
 		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee, c.Until})
 	case jit.ResumePart:
-		return d.forward(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee, c.Until})
+		return d.again(forward{id, terms.SCID, c.Key, c.Amount, c.ExtraFee, c.Until})
 	case jit.FailPart:
 		return d.fail(terms, id, c)
 	case jit.Finished:
@@ -129,6 +129,7 @@ func (d *Desk) open(terms jit.Terms, id string, c jit.OpenChannel) error {
 }
 
 func (d *Desk) fail(terms jit.Terms, id string, c jit.FailPart) error {
+	d.parked.remove(c.Key)
 	msg, err := d.failure(terms, c.Code)
 	if err != nil {
 		return err

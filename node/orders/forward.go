@@ -21,7 +21,7 @@ type forward struct {
 }
 
 // parked are the forwards that wait for the payer's link or the client's. The HTLC
-// stays held in the switch meanwhile. They are no more than the parts of the orders.
+// stays held in the switch meanwhile, or is offered again after a start. They are no more than the parts of the orders.
 type parked struct {
 	mu   sync.Mutex
 	list map[jit.CircuitKey]forward // guarded by mu
@@ -64,6 +64,13 @@ func (p *parked) divide(order string) []forward {
 	p.split[order] = struct{}{}
 	p.mu.Unlock()
 	return p.take(func(f forward) bool { return f.order == order })
+}
+
+// remove is told that a part is answered.
+func (p *parked) remove(key jit.CircuitKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.list, key)
 }
 
 // take removes those that are wanted.
@@ -159,9 +166,7 @@ func (l *leaving) none() bool {
 // for by then: a part that the switch fails because the payer or the client is away
 // for a moment would leave us with the channel and without the fee.
 func (d *Desk) forward(f forward) error {
-	if d.replays.expects(f.key) {
-		return nil // the order answers it again when it is offered
-	}
+	d.parked.remove(f.key)
 	if !d.live(f) {
 		d.cfg.Log.Info("a link is down, the forward waits for it",
 			"order", f.order, "htlc", f.key.Index, "scid", f.key.Chan)
@@ -191,12 +196,25 @@ func (d *Desk) forward(f forward) error {
 	return err
 }
 
-// live says that the switch would not fail the forward for a link that is down. What
-// the switch has already it drops by itself.
+// again sends a part on as it was decided before. One whose hold is over and that never
+// left goes no more: its payer was away after a start, and the client has long given up
+// the others.
+func (d *Desk) again(f forward) error {
+	circuit := models.CircuitKey{ChanID: f.key.Chan, HtlcID: f.key.Index}
+	if d.cfg.Clock.Now().Before(f.until) || d.ports.Switch.Forwarded(circuit) {
+		return d.forward(f)
+	}
+	d.post(input{id: f.order, event: jit.PartStuck{Key: f.key}})
+	d.divided(f.order)
+	return nil
+}
+
+// live says that the switch holds the part and would not fail its forward for a link that
+// is down. What the switch has already it drops by itself.
 func (d *Desk) live(f forward) bool {
 	sw := d.ports.Switch
 	return sw.Forwarded(models.CircuitKey{ChanID: f.key.Chan, HtlcID: f.key.Index}) ||
-		sw.Live(f.key.Chan) && sw.Live(f.scid)
+		!d.replays.expects(f.key) && sw.Live(f.key.Chan) && sw.Live(f.scid)
 }
 
 // unpark sends on what waited for links that are live now. Callers are goroutines

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,76 @@ func TestClientBackBeforeThePayer(t *testing.T) {
 		w.want("alias " + jitScid.String())
 		w.part(1, 1_000_000)
 		w.want("forward 1: 980000 msat, extra_fee 0000000000004e20")
+	})
+}
+
+// TestPayerBackTooLate: the payers are away when the node has started. What was to be sent on
+// ends with its hold, and is failed when it is offered again at last: a part that leaves hours
+// later would be held by the client, which waits for the others.
+func TestPayerBackTooLate(t *testing.T) {
+	for name, forwarded := range map[string]bool{
+		"the record said so, and nothing left": true, "the channel was to be used": false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				defer func() { w.close() }()
+				w.sell(1_000_000)
+				w.desk.ClientOnline(client, 3)
+				w.part(1, 400_000)
+				w.part(2, 600_000)
+				w.want("open for 980000 msat in 2 parts, attempt 1")
+				w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+				if forwarded {
+					w.usable(3)
+				}
+				synctest.Wait()
+				w.stop()
+
+				w.log, w.forwarded = nil, map[models.CircuitKey]bool{}
+				w.fundings["o1"] = jit.Funding{Point: funding}
+				w.start()
+				w.desk.ClientOnline(client, 1)
+				w.usable(1)
+				w.want("alias " + jitScid.String())
+				time.Sleep(2 * time.Hour) // virtual
+				w.want("fail 1: TemporaryChannelFailure", "fail 2: TemporaryChannelFailure")
+				w.state("owed")
+				w.part(1, 400_000)
+				w.want("fail 1: TemporaryChannelFailure")
+			})
+		})
+	}
+}
+
+// TestOfferedAgainAtTheEnd: the process comes back after the hold, and the part is offered
+// before anything else happens.
+func TestOfferedAgainAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.sell(1_000_000)
+		w.desk.ClientOnline(client, 3)
+		w.part(1, 1_000_000)
+		w.want("open for 980000 msat in 1 parts, attempt 1")
+		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.usable(3)
+		synctest.Wait()
+		w.stop()
+		w.log, w.forwarded = nil, map[models.CircuitKey]bool{}
+		w.fundings["o1"] = jit.Funding{Point: funding}
+		time.Sleep(2 * time.Hour) // virtual
+		w.start()
+		w.part(1, 1_000_000)
+		w.desk.ClientOnline(client, 1)
+		w.usable(1)
+		synctest.Wait()
+		for _, line := range w.log {
+			if strings.HasPrefix(line, "forward") {
+				t.Errorf("after two hours the desk did: %s", line)
+			}
+		}
+		w.state("owed")
 	})
 }
 

@@ -145,17 +145,19 @@ func (d *Desk) known(r Record) bool {
 }
 
 // takeBack sees to it that forwards that were decided and never left are offered
-// again. Then they leave as they were decided, with what was to be taken from them.
+// again. Then they leave as they were decided, with what was to be taken from them, if
+// that is before the end of their hold.
 func (d *Desk) takeBack(o jit.Order, ev jit.Restarted) error {
 	for _, a := range o.Answered {
 		if !a.Forwarded() || a.Resolved || !slices.Contains(ev.Outstanding, a.Key) {
 			continue
 		}
-		err := d.ports.Switch.TakeBack(models.CircuitKey{
-			ChanID: a.Key.Chan, HtlcID: a.Key.Index,
-		})
-		if err != nil {
+		circuit := models.CircuitKey{ChanID: a.Key.Chan, HtlcID: a.Key.Index}
+		if err := d.ports.Switch.TakeBack(circuit); err != nil {
 			return fmt.Errorf("orders: take back forward: %w", err)
+		}
+		if !d.ports.Switch.Forwarded(circuit) {
+			d.parked.add(forward{o.ID, o.Terms.SCID, a.Key, a.Amount, a.ExtraFee, a.Until})
 		}
 	}
 	return nil
