@@ -295,6 +295,10 @@ func nodeID(w *wallet.Wallet) string {
 
 // feeRate is the estimate for a confirmation target, or a rate that was asked for.
 func (n *Node) feeRate(asked chainfee.SatPerVByte, target uint32) (chainfee.SatPerKWeight, error) {
+	if most := n.opts.Onchain.MaxFeeRate; asked > most {
+		return 0, fmt.Errorf("node: %w: %d sat/vB is more than max_fee_rate_sat_per_vb = %d",
+			wallet.ErrFeeRate, uint64(asked), uint64(most))
+	}
 	if asked != 0 {
 		return asked.FeePerKWeight(), nil
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -8,6 +9,7 @@ import (
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/lsp"
 	"github.com/inletlsp/inlet/lsp/checklist"
+	"github.com/inletlsp/inlet/wallet"
 )
 
 // TestInitOffers: without one of bits 0, 8, 12, 14 and 44 an LDK client leaves without a
@@ -44,6 +46,17 @@ func TestAnchorReserve(t *testing.T) {
 		if got := int64(n.anchorReserve(1)); got != want {
 			t.Errorf("%d sat are kept for one more than %d channels, want %d", got, channels, want)
 		}
+	}
+}
+
+// TestFeeRateOfACall: what is asked for by mistake is not paid.
+func TestFeeRateOfACall(t *testing.T) {
+	n := &Node{opts: Options{Onchain: OnchainOptions{MaxFeeRate: 250}}}
+	if rate, err := n.feeRate(250, 6); err != nil || rate != 62_500 {
+		t.Errorf("250 sat/vB: %v, %v", rate, err)
+	}
+	if rate, err := n.feeRate(251, 6); !errors.Is(err, wallet.ErrFeeRate) {
+		t.Errorf("251 sat/vB: %v, %v", rate, err)
 	}
 }
 
