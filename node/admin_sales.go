@@ -83,6 +83,8 @@ func channelState(ch *channeldb.OpenChannel) api.ChannelState {
 		return api.ChannelClosing
 	case ch.IsPending:
 		return api.ChannelOpening
+	case closes(ch): // shutdown was said, and HTLCs are waited for
+		return api.ChannelClosing
 	}
 	return api.ChannelOpen
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/lightningnetwork/lnd/lntypes"
+	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chanfactory"
@@ -42,6 +43,7 @@ type Mischief struct {
 	Limits   func(*peer.Limits)
 	AwayFor  time.Duration
 	MPPHold  time.Duration
+	Fees     func(chainfee.Estimator) chainfee.Estimator
 }
 
 // Lifeline is where a test holds the life of a node in its hands: what it writes,
@@ -62,6 +64,7 @@ func (o *Options) SetMischief(m Mischief) {
 	o.seams = seams{
 		wrapSwitch: m.Switch, changeOpen: m.Open, onWire: m.Wire, features: m.Features,
 		gate: m.Gate, limits: m.Limits, awayFor: m.AwayFor, mppHold: m.MPPHold,
+		fees:   m.Fees,
 		onLine: m.Lifeline.Line, onCommit: m.Lifeline.Commit,
 		onBroadcast: m.Lifeline.Broadcast, dial: m.Lifeline.Dial, bind: m.Lifeline.Bind,
 	}
@@ -92,6 +95,8 @@ type ChannelState struct {
 	Ours      bool // we funded it
 	Confirmed bool
 	Quiet     bool // no HTLC and no update is under way
+	Still     bool // no update is under way, but HTLCs may be
+	Capacity  btcutil.Amount
 	Balance   lnwire.MilliSatoshi
 }
 
@@ -109,11 +114,12 @@ func (n *Node) ChannelStates() ([]ChannelState, error) {
 		if err != nil {
 			return nil, err
 		}
+		still := tip != nil && len(unsigned) == 0
 		list = append(list, ChannelState{
 			Point: ch.FundingOutpoint, Peer: [33]byte(ch.IdentityPub.SerializeCompressed()),
 			Ours: ch.IsInitiator, Confirmed: !ch.IsZeroConf() || ch.ZeroConfConfirmed(),
-			Quiet:   len(local.Htlcs)+len(remote.Htlcs) == 0 && tip != nil && len(unsigned) == 0,
-			Balance: local.LocalBalance,
+			Quiet: len(local.Htlcs)+len(remote.Htlcs) == 0 && still, Still: still,
+			Capacity: ch.Capacity, Balance: local.LocalBalance,
 		})
 	}
 	return list, nil

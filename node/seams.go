@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/chain"
@@ -31,6 +32,8 @@ type seams struct {
 	onCommit store.Watch
 	// onBroadcast sees each transaction before it leaves; an error keeps it here.
 	onBroadcast func(*wire.MsgTx) error
+	// fees stands before the chain's estimates.
+	fees func(chainfee.Estimator) chainfee.Estimator
 	// dial and bind make the sockets for peers.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	bind func(ctx context.Context, network, addr string) (net.Listener, error)
@@ -72,6 +75,9 @@ func (s seams) offer(f *lnwire.RawFeatureVector) *lnwire.RawFeatureVector {
 }
 
 func (s seams) source(of chain.Source) chain.Source {
+	if s.fees != nil {
+		of = dearSource{of, s.fees(of.Fees())}
+	}
 	if s.onBroadcast == nil {
 		return of
 	}
@@ -91,3 +97,12 @@ func (s gatedSource) Broadcast(tx *wire.MsgTx, label string) error {
 	}
 	return s.Source.Broadcast(tx, label)
 }
+
+// dearSource is a chain whose fees a test sets.
+type dearSource struct {
+	chain.Source
+	fees chainfee.Estimator
+}
+
+// Fees implements chain.Source.
+func (s dearSource) Fees() chainfee.Estimator { return s.fees }

@@ -124,6 +124,10 @@ func (c *Court) Arbitrator() *contractcourt.ChainArbitrator { return c.arb }
 // Sweeper is lnd's sweeper, which also bumps anchors.
 func (c *Court) Sweeper() *sweep.UtxoSweeper { return c.sweeper }
 
+// Height is the last block that everything here has dealt with, 0 before the first one and after
+// Stop. It waits for a block that is being dealt with.
+func (c *Court) Height() uint32 { return uint32(max(c.beats.CurrentHeight(), 0)) }
+
 // Start begins watching at the given block. It must run before any link exists,
 // or a channel could move while nobody watches it.
 func (c *Court) Start(tip *chainntnfs.BlockEpoch) error {
