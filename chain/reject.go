@@ -180,14 +180,22 @@ func plain(text string) string {
 	return strings.ToLower(strings.ReplaceAll(text, "-", " "))
 }
 
-// walletError is btcwallet's own error for a refusal, which btcwallet compares with.
+// walletError is btcwallet's own error for a refusal, which btcwallet and lnd compare with. lnd
+// also hands over the mere text of one.
 func walletError(err error) error {
 	var refusal *rpc.Error
-	if !errors.As(err, &refusal) {
+	if errors.As(err, &refusal) {
+		if _, theirs := match(plain(refusal.Message), upstream); theirs != nil {
+			return theirs
+		}
+		return fmt.Errorf("%w: %w", btcwchain.ErrUndefined, err)
+	}
+	var known btcwchain.RPCErr
+	if errors.As(err, &known) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrStopped) {
 		return err
 	}
-	if _, theirs := match(plain(refusal.Message), upstream); theirs != nil {
-		return theirs
+	if _, theirs := match(plain(err.Error()), upstream); theirs != nil {
+		return fmt.Errorf("%w: %w", theirs, err)
 	}
-	return fmt.Errorf("%w: %w", btcwchain.ErrUndefined, err)
+	return err
 }

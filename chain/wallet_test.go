@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
+	btcwchain "github.com/btcsuite/btcwallet/chain"
 	"github.com/btcsuite/btcwallet/waddrmgr"
 	"github.com/btcsuite/btcwallet/wallet"
 	_ "github.com/btcsuite/btcwallet/walletdb/bdb"
@@ -130,6 +131,8 @@ func TestWalletOutage(t *testing.T) {
 
 		require.NoError(t, r.Kill())
 		unreachable(t, s)
+		_, err = s.WalletSource().TestMempoolAccept([]*wire.MsgTx{wire.NewMsgTx(2)}, 0)
+		require.ErrorIs(t, err, btcwchain.ErrUnimplemented, "lnd's sweeper gives up at any other error")
 		addr := p.address(t) // works without the backend
 		require.NoError(t, r.Restart(testContext(t)))
 		_, err = r.Fund(addr, 2e6, 1)

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/btcsuite/btcd/btcjson"
@@ -29,7 +30,9 @@ func (w *walletSource) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Ha
 // MapRPCErr implements btcwallet's chain.Interface.
 func (w *walletSource) MapRPCErr(err error) error { return walletError(err) }
 
-// TestMempoolAccept implements btcwallet's chain.Interface.
+// TestMempoolAccept implements btcwallet's chain.Interface. While the backend does not answer it is
+// as if it had no such request: lnd's sweeper would take any other error for the end of the
+// sweep, where a broadcast that fails is tried again with the next block.
 func (w *walletSource) TestMempoolAccept(txs []*wire.MsgTx,
 	maxFeeRate float64) ([]*btcjson.TestMempoolAcceptResult, error) {
 
@@ -41,6 +44,9 @@ func (w *walletSource) TestMempoolAccept(txs []*wire.MsgTx,
 	err = w.conn.do(func(ctx context.Context, node *link) error {
 		return node.Call(ctx, "testmempoolaccept", &results, raw, maxFeeRate)
 	})
+	if errors.Is(err, ErrUnreachable) {
+		return nil, fmt.Errorf("chain: test transactions: %w, %w", btcwchain.ErrUnimplemented, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("chain: test transactions: %w", err)
 	}
