@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
@@ -335,39 +335,40 @@ func (l *ledger) owner(script []byte) *account {
 // anchorSize is what an anchor output has (BOLT 3).
 const anchorSize = 330
 
-// bookRests books the outputs of commitments that nobody has taken. Only anchors may be left:
-// they are their funder's loss.
+// bookRests books the anchors, both of which the funder has paid for: what nobody has taken is the
+// funder's loss, what the other side has taken its gain. No other output may be left.
 func (l *ledger) bookRests() {
 	l.m.t.Helper()
 	for hash, tx := range l.txs {
+		first := tx.TxIn[0].PreviousOutPoint
+		funder := l.takers[first]
+		if funder == nil {
+			funder = l.funders[first]
+		}
 		for i, out := range tx.TxOut {
 			point := wire.OutPoint{Hash: hash, Index: uint32(i)}
-			if l.spender[point] != nil || l.owner(out.PkScript) != nil {
-				continue
-			}
-			first := tx.TxIn[0].PreviousOutPoint
-			funder := l.takers[first]
-			if funder == nil {
-				funder = l.funders[first]
-			}
-			if funder == nil || out.Value != anchorSize {
+			next, anchor := l.spender[point], funder != nil && out.Value == anchorSize
+			switch {
+			case next != nil && anchor:
+				if by := l.payer(next); by != nil {
+					funder.moved -= anchorSize
+					by.moved += anchorSize
+				}
+			case next != nil, l.owner(out.PkScript) != nil, l.funded(point):
+			case anchor:
+				funder.left += anchorSize
+			default:
 				l.m.t.Errorf("%d sat of %v belong to nobody", out.Value, point)
-				continue
 			}
-			funder.left += btcutil.Amount(out.Value)
 		}
 	}
 }
 
-// spends wants a transaction to spend an output of another, and gives it.
-func (l *ledger) spends(t testing.TB, point wire.OutPoint) *bookedTx {
-	t.Helper()
-	if l.txs == nil {
-		l.read()
-	}
-	tx := l.spender[point]
-	if tx == nil {
-		t.Fatalf("%v is not spent", point)
-	}
-	return tx
+// funded says that a channel lives in this output; check finds it elsewhere.
+func (l *ledger) funded(point wire.OutPoint) bool { return l.funders[point] != nil }
+
+// rate is what a transaction pays, in sat/vB.
+func (tx *bookedTx) rate() int64 {
+	weight := blockchain.GetTransactionWeight(btcutil.NewTx(tx.MsgTx))
+	return int64(tx.fee) * 4 / weight
 }

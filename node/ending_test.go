@@ -139,7 +139,7 @@ func (s *scene) begin(name string) {
 // end resolves what is closing, closes the rest by agreement and checks the books.
 func (s *scene) end() {
 	s.t.Helper()
-	s.l.settle(1200)
+	s.l.settle(400)
 	for _, n := range []*member{s.payer, s.seller} {
 		list, err := n.ChannelStates()
 		must(s.t, err)
@@ -196,6 +196,15 @@ func (s *scene) flies(from, to *member, amount btcutil.Amount) *flight {
 // fliesFor is flies with the blocks that the recipient gets.
 func (s *scene) fliesFor(from, to *member, amount btcutil.Amount, final uint32) *flight {
 	s.t.Helper()
+	f := s.launches(from, to, amount, final)
+	s.soon(waitLink, func(ctx context.Context) bool { return to.Holds(ctx, f.preimage.Hash()) })
+	s.still()
+	return f
+}
+
+// launches sends a payment that its recipient will hold.
+func (s *scene) launches(from, to *member, amount btcutil.Amount, final uint32) *flight {
+	s.t.Helper()
 	ctx, cancel := s.Context()
 	defer cancel()
 	f := &flight{s: s, from: from, to: to, amount: amount}
@@ -203,8 +212,6 @@ func (s *scene) fliesFor(from, to *member, amount btcutil.Amount, final uint32) 
 	inv, err := to.HoldInvoice(ctx, lnwire.NewMSatFromSatoshis(amount), f.preimage.Hash(), final)
 	must(s.t, err)
 	f.out = s.paying(from, pay.PayRequest{Invoice: inv, MaxParts: 1, Timeout: 5 * time.Second})
-	s.soon(waitLink, func(ctx context.Context) bool { return to.Holds(ctx, f.preimage.Hash()) })
-	s.still()
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/invoices"
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/lightningnetwork/lnd/lntypes"
@@ -86,7 +87,7 @@ func (n *Node) Owns(script []byte) bool {
 }
 
 // Unresolved lists what has not come to an end: channels that are closing, coins that are
-// leased or unconfirmed, and sweeps.
+// leased or unconfirmed, and sweeps other than of anchors.
 func (n *Node) Unresolved() ([]string, error) {
 	var list []string
 	state := n.channels.ChannelStateDB()
@@ -122,6 +123,9 @@ func (n *Node) Unresolved() ([]string, error) {
 	}
 	sweeps, err := n.court.Sweeper().PendingInputs()
 	for point, in := range sweeps {
+		if in.WitnessType == input.CommitmentAnchor {
+			continue // not worth its fee: lnd tries again with every block, for ever
+		}
 		list = append(list, fmt.Sprintf("sweep of %v: %v, %v", point, in.WitnessType, in.Amount))
 	}
 	return list, err
