@@ -83,7 +83,11 @@ func newTheatre(t *testing.T) *theatre {
 	th.market = newMarket(t, marketPlan{
 		channels: []btcutil.Amount{}, coins: 10, seller: props, payer: props,
 	})
-	th.client = th.node("client", props)
+	addr := freeAddr(t)
+	th.client = th.node("client", func(o *node.Options) {
+		o.Listen = []string{addr} // the LSP comes back to it after a restart
+		props(o)
+	})
 	for i, who := range []*member{th.seller, th.payer, th.client} {
 		th.gates[who], th.fees[who] = gates[i], dials[i]
 	}
