@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/channeldb"
+	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -203,7 +205,7 @@ func (n *Node) forceClose(point wire.OutPoint) (chainhash.Hash, error) {
 	if err != nil {
 		return chainhash.Hash{}, fmt.Errorf("%w: %v", ErrUnknownChannel, point)
 	}
-	if !fundingSeen(ch) && !n.fundingOut(ch) {
+	if !fundingSeen(ch) && !n.fundingOut(ch) && !n.fundingThere(ch) {
 		return chainhash.Hash{}, fmt.Errorf("%w: %v", ErrUnseenFunding, point)
 	}
 	tx, err := n.court.ForceClose(point)
@@ -238,6 +240,19 @@ func (n *Node) fundingOut(ch *channeldb.OpenChannel) bool {
 			f.Tx != nil && n.source.Broadcast(f.Tx, "funding") == nil
 	}
 	return false
+}
+
+// fundingThere says that the funding output of a channel that a peer funded is in a block and not
+// spent. The channel's own record may be late, see fundingOut.
+func (n *Node) fundingThere(ch *channeldb.OpenChannel) bool {
+	_, want, err := input.GenFundingPkScript(
+		ch.LocalChanCfg.MultiSigKey.PubKey.SerializeCompressed(),
+		ch.RemoteChanCfg.MultiSigKey.PubKey.SerializeCompressed(), int64(ch.Capacity))
+	if err != nil {
+		return false
+	}
+	got, err := n.source.Blocks().GetUtxo(&ch.FundingOutpoint, want.PkScript, 0, nil)
+	return err == nil && got.Value == want.Value && bytes.Equal(got.PkScript, want.PkScript)
 }
 
 // callContext bounds calls that only queue work.
