@@ -2,6 +2,7 @@
 # make demo    the whole story on a private chain, in a temporary folder
 # make test    all tests, those against real lnd, LDK and bitcoind included
 # make crash   all points of the crash, disk and disconnect sweeps (about an hour)
+# make test-chain   every way in which a channel ends, each with its books to the satoshi
 # make conformance   what the tests show of bLIP-50 and bLIP-52, in docs/conformance.md
 # make check   format, vet, linters, the rules of the house
 # make fuzz    every fuzz target for a while: make fuzz FUZZTIME=10m
@@ -44,7 +45,7 @@ PROGRAMS := INLET_BIN=$(INLET) INLET_BTCD=$(BTCD) INLET_BITCOIND=$(BITCOIND) \
 	INLET_LDKCLIENT=$(LDKCLIENT) INLET_LND=$(LND)
 
 .PHONY: all build demo test unit interop crash ldkclient check fmt vet lint house race bench clean \
-	fuzz flood lnd conformance oracle refusals soak
+	fuzz flood lnd conformance oracle refusals soak test-chain
 
 all: build
 
@@ -79,6 +80,10 @@ lnd:
 crash: build
 	INLET_CRASH=all $(PROGRAMS) $(GO) test -count=1 -timeout 180m -v $(TESTFLAGS) ./node \
 		-run 'TestCrash(AtEveryWrite|AtRandom)|TestDiskErrorAtEveryWrite|TestCutAtEveryMessage|TestKill$$|TestFullDisk$$'
+
+# Every ending of a channel, where make test takes a sample of them.
+test-chain: build
+	INLET_CHAIN=all $(PROGRAMS) $(GO) test -count=1 -timeout 40m -v $(TESTFLAGS) -run '^TestEnding' ./node
 
 ldkclient:
 	cd itest && CGO_ENABLED=1 $(GO) build -o $(LDKCLIENT) ./ldkclient
