@@ -1,6 +1,8 @@
 package orders
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +75,7 @@ func (p *parked) remove(key jit.CircuitKey) {
 	delete(p.list, key)
 }
 
-// take removes those that are wanted.
+// take removes those that are wanted, in the order of their keys.
 func (p *parked) take(want func(forward) bool) []forward {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,6 +86,10 @@ func (p *parked) take(want func(forward) bool) []forward {
 			delete(p.list, key)
 		}
 	}
+	slices.SortFunc(taken, func(a, b forward) int {
+		return cmp.Or(cmp.Compare(a.key.Chan.ToUint64(), b.key.Chan.ToUint64()),
+			cmp.Compare(a.key.Index, b.key.Index))
+	})
 	return taken
 }
 
@@ -222,7 +228,7 @@ func (d *Desk) live(f forward) bool {
 func (d *Desk) unpark() {
 	for _, f := range d.parked.take(d.live) {
 		d.wg.Go(func() {
-			if err := d.forward(f); err != nil {
+			if err := d.again(f); err != nil {
 				d.cfg.Log.Warn("cannot forward a part that waited", "order", f.order, "err", err)
 			}
 		})
