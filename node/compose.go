@@ -116,7 +116,7 @@ func (n *Node) countAnchors() {
 func (n *Node) compose() error {
 	steps := []func() error{
 		n.composeSales, n.composeEngine, n.composeInvoices, n.composeCourt,
-		n.composeLinks, n.composeFactory, n.composePayments, n.composePeers,
+		n.composeBackup, n.composeLinks, n.composeFactory, n.composePayments, n.composePeers,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
