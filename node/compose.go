@@ -34,6 +34,9 @@ func (n *Node) startChain(ctx context.Context, down *teardown) error {
 	if err != nil {
 		return fmt.Errorf("node: open channel database: %w", err)
 	}
+	if err := n.warnUnmarked(); err != nil {
+		return err
+	}
 	hints, err := channeldb.NewHeightHintCache(channeldb.CacheConfig{}, n.store)
 	if err != nil {
 		return fmt.Errorf("node: open height hints: %w", err)

@@ -246,6 +246,24 @@ func (n *Node) restoredFunding(point wire.OutPoint) (*wire.MsgTx, error) {
 	return tx, nil
 }
 
+// warnUnmarked tells the operator when an old copy of the database could not have been noticed.
+func (n *Node) warnUnmarked() error {
+	if !n.store.Unmarked() {
+		return nil
+	}
+	chans, err := n.channels.ChannelStateDB().FetchAllChannels()
+	if err != nil {
+		return fmt.Errorf("node: load channels: %w", err)
+	}
+	if len(chans) > 0 {
+		n.log.Warn("the file inlet.marker was missing beside the database, so nobody can say whether "+
+			"this is the newest database. If it was copied or restored from an earlier time, stop the "+
+			"node at once: an old state of a channel can cost all of it. Restore from the 24 words and "+
+			"channels.backup instead", "file", n.store.Path(), "channels", len(chans))
+	}
+	return nil
+}
+
 // publishRestored gives the network the fundings that a backup had: at each start, while the channel
 // is open.
 func (n *Node) publishRestored() error {

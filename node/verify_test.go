@@ -1,8 +1,11 @@
 package node
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -13,6 +16,7 @@ import (
 	"github.com/lightningnetwork/lnd/shachain"
 	"github.com/stretchr/testify/require"
 
+	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/node/backup"
 	"github.com/inletlsp/inlet/node/store"
 	"github.com/inletlsp/inlet/wallet"
@@ -206,4 +210,52 @@ func TestRestoredShell(t *testing.T) {
 	first, err := ch.RevocationProducer.AtIndex(0)
 	require.NoError(t, err)
 	require.Equal(t, secret, first)
+}
+
+// TestOldCopyIsRefused: a node that would start from an old database does not start, and says what to do.
+func TestOldCopyIsRefused(t *testing.T) {
+	l := newLost(t, "regtest")
+	file := filepath.Join(l.dir, store.DefaultFile)
+	old, err := os.ReadFile(file)
+	require.NoError(t, err)
+	options := Options{
+		Dir: l.dir, Params: &chaincfg.RegressionNetParams, Passphrase: []byte("secret"),
+		Chain: ChainOptions{Btcd: &chain.BtcdConfig{}},
+	}
+	n, err := New(options)
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
+	newest, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, old, 0o600))
+	_, err = New(options)
+	require.ErrorIs(t, err, store.ErrOldCopy)
+	require.ErrorContains(t, err, "inlet create --restore --backup")
+	require.NoError(t, os.WriteFile(file, newest, 0o600))
+	n, err = New(options)
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
+}
+
+// TestMissingMarkerIsTold where there is something to lose.
+func TestMissingMarkerIsTold(t *testing.T) {
+	l := newLost(t, "regtest")
+	dir := filepath.Join(t.TempDir(), "new")
+	_, err := Create(l.options(dir))
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		dir  string
+		told bool
+	}{{l.dir, false}, {dir, true}} {
+		require.NoError(t, os.Remove(filepath.Join(tc.dir, "inlet.marker")))
+		db, err := store.Open(store.Options{Dir: tc.dir})
+		require.NoError(t, err)
+		var log bytes.Buffer
+		n := &Node{store: db, log: slog.New(slog.NewTextHandler(&log, nil))}
+		n.channels, err = channeldb.CreateWithBackend(db)
+		require.NoError(t, err)
+		require.NoError(t, n.warnUnmarked())
+		require.Equal(t, tc.told, strings.Contains(log.String(), "level=WARN"), log.String())
+		require.NoError(t, db.Close())
+	}
 }
