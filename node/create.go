@@ -2,7 +2,9 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
@@ -30,6 +32,17 @@ type CreateOptions struct {
 	// Backup is the content of a channel backup to restore, which needs Words; nil: none. The
 	// node then asks the peers of its channels to close them, and sweeps what is ours.
 	Backup []byte
+}
+
+// Compact writes the database of a data directory anew, without the room of what was deleted, and
+// says how many bytes it had and has. The node must not run. Errors: store.ErrLocked,
+// store.ErrOldCopy, ErrNoWallet when there is no database.
+func Compact(dir string) (before, after int64, err error) {
+	before, after, err = store.Compact(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w (%w)", ErrNoWallet, err)
+	}
+	return before, after, err
 }
 
 // Create makes a wallet in a data directory and returns its 24 words. They are

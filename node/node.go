@@ -97,6 +97,7 @@ func New(opts Options) (*Node, error) {
 	}
 	db, err := store.Open(store.Options{
 		Dir: opts.Dir, Log: opts.Log, MaxGroup: opts.storeGroup, Watch: opts.seams.onCommit,
+		WarnSize: opts.WarnStoreBytes,
 	})
 	if err != nil {
 		return nil, err

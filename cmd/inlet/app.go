@@ -141,7 +141,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.stopCommand(), a.infoCommand(), a.walletCommand(),
 		a.peersCommand(), a.channelsCommand(), a.invoicesCommand(), a.payCommand(),
-		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.backupCommand(),
+		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.backupCommand(), a.compactCommand(),
 		a.conformCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root

@@ -111,8 +111,12 @@ func TestDrill(t *testing.T) {
 	}
 	require.Equal(t, exitError, d.run(t, "backup", "verify", words))
 	require.Contains(t, d.stderr.String(), "no channel backup")
+	require.Equal(t, exitError, d.run(t, "compact"))
+	require.Contains(t, d.stderr.String(), "another inlet is running")
 	require.Equal(t, exitOK, d.run(t, "stop"), d.stderr.String())
 	require.Equal(t, exitOK, <-ended)
+	require.Equal(t, exitOK, d.run(t, "compact"), d.stderr.String())
+	require.Contains(t, d.stdout.String(), " bytes and has ")
 	require.Equal(t, exitOK, d.run(t, "backup", "verify", file), "by the wallet: "+d.stderr.String())
 
 	require.NoError(t, os.RemoveAll(dir))

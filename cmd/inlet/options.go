@@ -81,7 +81,8 @@ func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 			MinInboundSize:    btcutil.Amount(c.Channels.MinInboundSizeSat),
 			MaxPendingPerPeer: int(c.Channels.MaxPendingPerPeer),
 		},
-		MaxStrangers: int(c.Peers.MaxWithoutChannels),
+		MaxStrangers:   int(c.Peers.MaxWithoutChannels),
+		WarnStoreBytes: int64(c.Store.WarnSizeMb) << 20,
 
 		NoEvents: true, // nothing here reads them, so they would only fill the store
 		Log:      log,

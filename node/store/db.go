@@ -58,6 +58,10 @@ type Options struct {
 	// gives each closure a transaction and a commit of its own.
 	MaxGroup int
 
+	// WarnSize is the size of the file, in bytes, from which on the operator is told that it is
+	// large; zero means never.
+	WarnSize int64
+
 	// Log takes what an operator must know; nil means silence.
 	Log *slog.Logger
 
@@ -100,6 +104,7 @@ type DB struct {
 	broken   latch
 	count    counters
 	unmarked bool
+	size     sizeWatch
 }
 
 // latch remembers the first commit that failed on disk.
@@ -153,6 +158,7 @@ func open(o Options, steps []migration) (*DB, error) {
 		baton:    make(chan struct{}, 1),
 		broken:   latch{closed: make(chan struct{})},
 		unmarked: unmarked,
+		size:     sizeWatch{limit: o.WarnSize, path: path, log: o.Log},
 	}
 	db.baton <- struct{}{}
 
