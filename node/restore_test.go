@@ -23,11 +23,16 @@ import (
 	"github.com/inletlsp/inlet/wallet"
 )
 
-// signs is what only a node may send that knows the state of its channel.
-type signs struct{ count atomic.Int64 }
+// signs is what only a node may send that knows the state of its channel, and what one sends that has
+// lost it.
+type signs struct{ count, asked atomic.Int64 }
 
 func (s *signs) see(sent bool, m lnwire.Message) {
-	switch m.(type) {
+	switch m := m.(type) {
+	case *lnwire.Error:
+		if sent && strings.Contains(string(m.Data), "please close it by force") {
+			s.asked.Add(1)
+		}
 	case *lnwire.CommitSig, *lnwire.RevokeAndAck, *lnwire.Shutdown, *lnwire.ClosingSigned,
 		*lnwire.FundingCreated, *lnwire.FundingSigned, *lnwire.ChannelReady:
 		if sent {
@@ -100,6 +105,9 @@ func TestLSPRestored(t *testing.T) {
 	}
 	if n := s.count.Load(); n != 0 {
 		t.Errorf("the restored node has sent %d messages that sign or agree to something", n)
+	}
+	if s.asked.Load() < 2 {
+		t.Errorf("%d peers were asked to close, want 2", s.asked.Load())
 	}
 	m.backupOf(m.seller, func(c backup.Contents) bool {
 		return len(c.Channels) == 0 && len(c.Orders) == 2
