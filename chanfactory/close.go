@@ -161,6 +161,8 @@ func (w *worker) closable(id lnwire.ChannelID) error {
 		return ErrUnknownChannel
 	case ch.IsPending:
 		return fmt.Errorf("%w; wait for its funding to confirm", ErrPendingOpen)
+	case ch.HasChanStatus(channeldb.ChanStatusRestored):
+		return ErrRestored
 	case !ch.HasChanStatus(channeldb.ChanStatusDefault):
 		return fmt.Errorf("%w, or broken: its status is %v", ErrClosing, ch.ChanStatus())
 	}

@@ -42,6 +42,8 @@ var (
 	// ErrPendingOpen: the channel is not open yet and can't be closed by
 	// agreement.
 	ErrPendingOpen = errors.New("the channel is not open yet")
+	// ErrRestored: the channel came from a backup, and nothing can be signed for it.
+	ErrRestored = errors.New("the channel was restored from a backup: only its peer can close it")
 	// ErrClosing: a close of the channel is under way.
 	ErrClosing = errors.New("the channel is being closed already")
 	// ErrStopped: Run has ended or has not begun.

@@ -139,6 +139,9 @@ func (f *Factory) settle(stored []*channeldb.OpenChannel) error {
 	}
 	var resumed sync.WaitGroup
 	for _, ch := range stored {
+		if ch.HasChanStatus(channeldb.ChanStatusRestored) {
+			continue // from a backup: the court alone waits for its end
+		}
 		key := [33]byte(ch.IdentityPub.SerializeCompressed())
 		resumed.Add(1)
 		f.post(key, func(w *worker) {

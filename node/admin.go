@@ -42,7 +42,7 @@ func (n *Node) serveAdmin(run func(string, func(context.Context) error) func() e
 func backend(a admin) api.Backend {
 	return api.Backend{
 		Informer: a, Wallet: a, Spender: a, Peers: a, Channels: a, Invoices: a,
-		Payments: a, LSP: a, JIT: a, Stopper: a,
+		Payments: a, LSP: a, JIT: a, Stopper: a, Backups: a,
 	}
 }
 

@@ -77,6 +77,8 @@ func channelType(t channeldb.ChannelType) string {
 
 func channelState(ch *channeldb.OpenChannel) api.ChannelState {
 	switch {
+	case ch.HasChanStatus(channeldb.ChanStatusRestored):
+		return api.ChannelRestored
 	case ch.HasChanStatus(channeldb.ChanStatusCommitBroadcasted):
 		return api.ChannelForceClosing
 	case ch.HasChanStatus(channeldb.ChanStatusCoopBroadcasted):

@@ -205,6 +205,9 @@ func (n *Node) forceClose(point wire.OutPoint) (chainhash.Hash, error) {
 	if err != nil {
 		return chainhash.Hash{}, fmt.Errorf("%w: %v", ErrUnknownChannel, point)
 	}
+	if ch.HasChanStatus(channeldb.ChanStatusRestored) {
+		return chainhash.Hash{}, fmt.Errorf("%w: %v", ErrRestored, point)
+	}
 	if !fundingSeen(ch) && !n.fundingOut(ch) && !n.fundingThere(ch) {
 		return chainhash.Hash{}, fmt.Errorf("%w: %v", ErrUnseenFunding, point)
 	}

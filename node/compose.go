@@ -34,6 +34,9 @@ func (n *Node) startChain(ctx context.Context, down *teardown) error {
 	if err != nil {
 		return fmt.Errorf("node: open channel database: %w", err)
 	}
+	if err := n.warnUnmarked(); err != nil {
+		return err
+	}
 	hints, err := channeldb.NewHeightHintCache(channeldb.CacheConfig{}, n.store)
 	if err != nil {
 		return fmt.Errorf("node: open height hints: %w", err)
@@ -116,7 +119,7 @@ func (n *Node) countAnchors() {
 func (n *Node) compose() error {
 	steps := []func() error{
 		n.composeSales, n.composeEngine, n.composeInvoices, n.composeCourt,
-		n.composeLinks, n.composeFactory, n.composePayments, n.composePeers,
+		n.composeBackup, n.composeLinks, n.composeFactory, n.composePayments, n.composePeers,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -38,6 +38,7 @@ var arrows = map[string]map[string]string{
 		"peer":          "composes",
 		"wallet":        "composes",
 		"node/api":      "fills the admin API",
+		"node/backup":   "its room",
 		"node/court":    "its room",
 		"node/forward":  "its room",
 		"node/logs":     "its room",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lightningnetwork/lnd/channeldb"
 	"github.com/lightningnetwork/lnd/kvdb"
@@ -59,6 +60,7 @@ func (n *Node) rememberPeer(id [33]byte, addr string) error {
 	if err != nil {
 		return fmt.Errorf("node: store peer address: %w", err)
 	}
+	n.backups.Changed()
 	n.peers.Keep(id, []string{addr})
 	return nil
 }
@@ -222,12 +224,15 @@ func (h hinter) PrivateChannels() []pay.PrivateChannel {
 	return list
 }
 
+// openChannels are those over which something can be paid, now or when the peer is back.
 func (n *Node) openChannels() []*channeldb.OpenChannel {
 	chans, err := n.channels.ChannelStateDB().FetchAllOpenChannels()
 	if err != nil {
 		n.log.Error("cannot read channels", "err", err)
 	}
-	return chans
+	return slices.DeleteFunc(chans, func(ch *channeldb.OpenChannel) bool {
+		return ch.HasChanStatus(channeldb.ChanStatusRestored)
+	})
 }
 
 func peerKey(id [33]byte) string { return hex.EncodeToString(id[:]) }

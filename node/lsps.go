@@ -231,6 +231,7 @@ func (n *Node) orderReached(id string, m orders.Moment) {
 
 // orderFinished frees the order's place and tells the embedder.
 func (n *Node) orderFinished(r orders.Record) {
+	n.backups.Changed()
 	if n.lsps.service != nil {
 		n.lsps.service.Ended(r.Order.ID)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/inletlsp/inlet/chain"
 	"github.com/inletlsp/inlet/chanfactory"
 	"github.com/inletlsp/inlet/node/api"
+	"github.com/inletlsp/inlet/node/backup"
 	"github.com/inletlsp/inlet/node/court"
 	"github.com/inletlsp/inlet/node/forward"
 	"github.com/inletlsp/inlet/node/metrics"
@@ -84,6 +85,7 @@ type parts struct {
 	admission *admissions
 	buyer     *buyer
 	peers     *peer.Manager
+	backups   *backup.Keeper
 }
 
 // New checks the options, opens the store and starts nothing. The directory is
@@ -95,6 +97,7 @@ func New(opts Options) (*Node, error) {
 	}
 	db, err := store.Open(store.Options{
 		Dir: opts.Dir, Log: opts.Log, MaxGroup: opts.storeGroup, Watch: opts.seams.onCommit,
+		WarnSize: opts.WarnStoreBytes,
 	})
 	if err != nil {
 		return nil, err
@@ -227,6 +230,10 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 		return err
 	}
 	run("payments", n.payments.Run)
+	if err := n.publishRestored(); err != nil {
+		return err
+	}
+	run("channel backup", n.backups.Run)
 	down.add("links", func() error { n.links.Stop(); return nil })
 	down.add("LSPS calls", func() error { n.lsps.wg.Wait(); n.admission.wg.Wait(); return nil })
 	run("peers", n.peers.Run)

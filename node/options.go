@@ -46,6 +46,9 @@ type Options struct {
 	// for a restored wallet and none otherwise.
 	RecoveryWindow uint32
 
+	// WarnStoreBytes is the size of inlet.db from which on the log tells of it; 0 is never.
+	WarnStoreBytes int64
+
 	// MaxStrangers is how many peers without a channel or an order may be connected; 0
 	// is 100.
 	MaxStrangers int

@@ -107,6 +107,11 @@ func (e linkEvents) Reestablished(p forward.Peer, id lnwire.ChannelID) {
 // that the channel is for, if it is for one.
 func (n *Node) fundingEvent(ev chanfactory.Event) {
 	s := ev.Of()
+	switch ev.(type) {
+	case chanfactory.Signed, chanfactory.Broadcast, chanfactory.Dropped, chanfactory.Confirmed,
+		chanfactory.Closed:
+		defer n.backups.Changed()
+	}
 	switch ev := ev.(type) {
 	case chanfactory.Sent:
 		n.orders.Stage(s.Tag, orders.StageOpenSent)
@@ -156,6 +161,7 @@ func orderFault(f chanfactory.Fault) jit.Fault {
 // channelClosed is told by the court that a funding output is spent.
 func (n *Node) channelClosed(point wire.OutPoint) {
 	n.countAnchors()
+	n.backups.Changed()
 	n.orders.ChannelGone(point)
 	n.events.add(Event{Kind: ChannelClosed, ChannelPoint: point.String()})
 	closed, err := n.channels.ChannelStateDB().FetchClosedChannel(&point)

@@ -115,6 +115,8 @@ var explained = []struct {
 	{ErrNotRunning, api.Unavailable},
 	{ErrUnknownChannel, api.NotFound},
 	{ErrUnseenFunding, api.FailedPrecondition},
+	{ErrRestored, api.FailedPrecondition},
+	{chanfactory.ErrRestored, api.FailedPrecondition},
 	{ErrMinLifetime, api.FailedPrecondition},
 	{ErrPaymentUnderWay, api.FailedPrecondition},
 	{ErrOpenFailed, api.FailedPrecondition},

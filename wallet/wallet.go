@@ -2,8 +2,6 @@ package wallet
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -199,20 +197,11 @@ func Open(opts Options) (*Wallet, error) {
 
 // deriveKeys makes everything that needs the seed itself.
 func (w *Wallet) deriveKeys(s *secrets) error {
-	var err error
-	if w.ring, err = newRing(w.opts.DB, s.Entropy, w.opts.Params); err != nil {
-		return err
-	}
-	key, err := w.ring.privKey(keychain.KeyLocator{Family: keychain.KeyFamilyNodeKey})
+	keys, err := newKeys(w.opts.DB, s.Entropy, w.opts.Params)
 	if err != nil {
 		return err
 	}
-	w.node = &keychain.PrivKeyECDH{PrivKey: key}
-
-	w.derived, err = hkdf.Extract(sha256.New, s.Entropy, []byte("inlet: derived secrets"))
-	if err != nil {
-		return fmt.Errorf("wallet: derive secrets: %w", err)
-	}
+	w.ring, w.node, w.derived = keys.ring, keys.node, keys.derived
 
 	return nil
 }
@@ -369,15 +358,7 @@ func (w *Wallet) Controller() *btcwallet.BtcWallet { return w.btcw }
 func (w *Wallet) Lightning() *lnwallet.LightningWallet { return w.lightning }
 
 // DeriveSecret gives a 32-byte secret that depends on the seed and the purpose only.
-func (w *Wallet) DeriveSecret(purpose string) [32]byte {
-	out, err := hkdf.Expand(sha256.New, w.derived, purpose, sha256.Size)
-	if err != nil {
-		// RFC 5869: only more than 255 blocks can fail, and this is one.
-		panic("wallet: HKDF of one block failed: " + err.Error())
-	}
-
-	return [32]byte(out)
-}
+func (w *Wallet) DeriveSecret(purpose string) [32]byte { return expand(w.derived, purpose) }
 
 // WarmKeys derives what the first channel opening will need, so that it is as fast as the rest, in
 // one write. Change addresses are made in the background from Start on.

@@ -54,6 +54,9 @@ type nodes struct {
 	// create makes the wallet and returns its words.
 	create func(createOrder) (words []string, err error)
 
+	// verify reads a backup with the wallet of a data directory, or by the words alone.
+	verify func(verifyOrder) (*api.BackupReport, error)
+
 	// run runs a node until ctx ends.
 	run func(ctx context.Context, c Config, passphrase []byte, log *slog.Logger) error
 
@@ -138,8 +141,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.stopCommand(), a.infoCommand(), a.walletCommand(),
 		a.peersCommand(), a.channelsCommand(), a.invoicesCommand(), a.payCommand(),
-		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.conformCommand(),
-		a.demoCommand(), a.versionCommand(),
+		a.paymentsCommand(), a.lspCommand(), a.jitCommand(), a.backupCommand(), a.compactCommand(),
+		a.conformCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
 }

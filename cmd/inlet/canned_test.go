@@ -82,6 +82,15 @@ func cannedNode() *apitest.Node {
 			Open:  api.OpenResponse{ChannelPoint: fundingTxid + ":0", FundingTxid: fundingTxid},
 			Close: api.CloseResponse{ClosingTxid: fundingTxid},
 			Gate:  cannedAdmission(),
+			Backup: api.BackupReport{
+				File: "/mnt/channels.backup", WrittenAt: at(4), Network: "regtest", NodeID: nodeKey,
+				Orders: 7, Channels: []api.BackupChannel{
+					{ChannelPoint: fundingTxid + ":0", Peer: peerKey, CapacitySat: 5_000_000,
+						Addresses: []string{"192.0.2.2:9735"}},
+					{ChannelPoint: fundingTxid + ":1", Peer: nodeKey, CapacitySat: 20_000,
+						Addresses: []string{}},
+				},
+			},
 		},
 	}
 }

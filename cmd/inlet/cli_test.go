@@ -31,6 +31,10 @@ type cli struct {
 	node           *apitest.Node
 	dir            string
 	stdout, stderr bytes.Buffer
+
+	// verified is what was asked of a backup without a daemon; verifyFails is the answer.
+	verified    verifyOrder
+	verifyFails error
 }
 
 // newCLI runs a server over the canned node and makes the program that talks to it.
@@ -83,7 +87,7 @@ var commands = []string{
 	"channels open " + peerKey + "@192.0.2.2:9735 100000", "channels close 700123x45x0",
 	"channels close " + fundingTxid + ":1 --force --fee-rate-sat-per-vb 7",
 	"invoices create --amount-msat 2000000000 --description tea", "invoices list",
-	"pay " + bolt11, "payments", "lsp menu",
+	"pay " + bolt11, "payments", "backup verify /mnt/channels.backup", "lsp menu",
 	"lsp quote --amount-msat 100000000 --feerate-sat-per-vb 10 --parts 3",
 	"lsp orders --state dead", "lsp order order-1", "lsp admission", "lsp trust client",
 	"jit invoice --lsp " + peerKey + "@192.0.2.2:9735 --amount-msat 2000000000",
@@ -190,7 +194,8 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		"pay a --max-fee 5", "pay a --amount-msat -1", "channels close", "channels open a",
 		"jit", "jit invoice", "lsp order", "lsp trust", "lsp trust auto lsp", "invoices", "peers conect x", "info x",
 		"run --lsp.lsps2.hold_seconds=long", "run --lsp.lsps2.hold_second=5",
-		"create --words-file x", "--nonsense", "conform", "conform lsps2", "conform lsps1 x",
+		"create --words-file x", "create --backup x", "backup", "backup export",
+		"--nonsense", "conform", "conform lsps2", "conform lsps1 x",
 		"conform lsps2 abc@h:1", "conform lsps2 " + peerKey + "@h", "conform lsps2 " + peerKey,
 		"conform lsps2 --timeout-seconds 0 " + peerKey + "@h:1",
 	} {

@@ -20,6 +20,7 @@ type Config struct {
 	InsecureNoPassphrase bool     `toml:"insecure_no_passphrase"`
 
 	Log      LogConfig      `toml:"log"`
+	Store    StoreConfig    `toml:"store"`
 	Onchain  OnchainConfig  `toml:"onchain"`
 	Channels ChannelsConfig `toml:"channels"`
 	Peers    PeersConfig    `toml:"peers"`
@@ -31,6 +32,11 @@ type Config struct {
 type LogConfig struct {
 	Level  string `toml:"level"`
 	Format string `toml:"format"`
+}
+
+// StoreConfig is about the database.
+type StoreConfig struct {
+	WarnSizeMb uint32 `toml:"warn_size_mb"`
 }
 
 // OnchainConfig bounds what transactions pay.
@@ -189,6 +195,7 @@ func DefaultConfig() Config {
 		Listen:      []string{":9735"},
 		AdminListen: "127.0.0.1:9736",
 		Log:         LogConfig{Level: "info", Format: "text"},
+		Store:       StoreConfig{WarnSizeMb: 1024},
 		Onchain: OnchainConfig{
 			OpenConfTarget: 6, CloseConfTarget: 6,
 			MaxFeeRateSatPerVb: 250, FallbackFeeRateSatPerVb: 10,

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/inletlsp/inlet/node"
 )
 
 // createOrder is what inlet create asks of the node.
@@ -15,8 +17,9 @@ type createOrder struct {
 	config     Config
 	passphrase []byte // nil: without one
 
-	// words restore a wallet; nil draws new ones.
-	words []string
+	// words restore a wallet; nil draws new ones. backup restores its channels; nil: none.
+	words  []string
+	backup []byte
 }
 
 // createAnswer is the document of inlet create.
@@ -26,6 +29,9 @@ type createAnswer struct {
 
 	// Words are the new wallet's, and left out when the wallet was restored from them.
 	Words []string `json:"words,omitempty"`
+
+	// ChannelsRestored says that a channel backup was restored, too.
+	ChannelsRestored bool `json:"channels_restored,omitempty"`
 }
 
 // wordCount is how many words an aezeed has.
@@ -33,34 +39,41 @@ const wordCount = 24
 
 func (a *app) createCommand() *cobra.Command {
 	var restore bool
-	var wordsFile string
+	var wordsFile, backupFile string
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make the data directory and the wallet",
 		Long: "Make the data directory and a new wallet, and show its 24 words, this once.\n" +
-			"With --restore, make the wallet from the words of an earlier one.\n\n" +
+			"With --restore, make the wallet from the words of an earlier one. With --backup, too,\n" +
+			"ask the peers of its channels to close them, and take home what is in them.\n\n" +
 			"The passphrase protects the wallet on this machine. It comes from --passphrase_file,\n" +
 			"from " + envPassphrase + " in the environment, or is asked for in a terminal.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if wordsFile != "" && !restore {
-				return usageError{errors.New("--words-file needs --restore")}
+			if !restore && (wordsFile != "" || backupFile != "") {
+				return usageError{errors.New("--words-file and --backup need --restore")}
 			}
-			return a.create(restore, wordsFile)
+			return a.create(restore, wordsFile, backupFile)
 		},
 	}
 	cmd.Flags().BoolVar(&restore, "restore", false, "restore from 24 words (standard input)")
 	cmd.Flags().StringVar(&wordsFile, "words-file", "", "read the words to restore from a file")
+	cmd.Flags().StringVar(&backupFile, "backup", "", "restore the channels of this backup")
 	a.addKeys(cmd.Flags(), "passphrase_file", "insecure_no_passphrase")
 	return cmd
 }
 
-func (a *app) create(restore bool, wordsFile string) error {
+func (a *app) create(restore bool, wordsFile, backupFile string) error {
 	config, err := a.config()
 	if err != nil {
 		return err
 	}
 	order := createOrder{config: config}
+	if backupFile != "" {
+		if order.backup, err = node.ReadBackup(backupFile); err != nil {
+			return err
+		}
+	}
 	if restore {
 		if order.words, err = a.readWords(wordsFile); err != nil {
 			return err
@@ -73,7 +86,10 @@ func (a *app) create(restore bool, wordsFile string) error {
 	if err != nil {
 		return explain(err, config)
 	}
-	answer := createAnswer{Network: config.Network, DataDir: config.DataDir, Words: words}
+	answer := createAnswer{
+		Network: config.Network, DataDir: config.DataDir, Words: words,
+		ChannelsRestored: order.backup != nil,
+	}
 	if restore {
 		answer.Words = nil
 	}
@@ -138,14 +154,20 @@ func (a *app) createText(answer createAnswer) string {
 	}
 	head := fmt.Sprintf("The wallet for %s is in %s\n", answer.Network, answer.DataDir)
 	if answer.Words == nil {
-		return head + "Its coins are looked for when the node runs; that takes a while.\n" +
-			next + "\n"
+		head += "Its coins are looked for when the node runs; that takes a while.\n"
+		if answer.ChannelsRestored {
+			head += "Its channels are restored: while the node runs, their peers are asked to close them.\n" +
+				"Leave it running until inlet channels shows none. Never start the old data again.\n"
+		}
+		return head + next + "\n"
 	}
 	return head + "\n" + wordsText(answer.Words) + `
 Write these 24 words on paper, in this order, now. They are shown only once.
   - Whoever has them has the coins. Keep them off computers and phones.
   - Without them the coins are lost when this disk is.
-  - They bring back the on-chain coins. Channels need the data directory as well.
+  - They bring back the on-chain coins. Channels need the file channels.backup as well,
+    which is in the data directory: keep a copy of it elsewhere, made anew when channels
+    open (inlet backup export).
   - Never run a copy of the data directory: an old copy of a channel can cost all of it.
 
 ` + next + "\n"

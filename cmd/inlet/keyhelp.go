@@ -14,6 +14,8 @@ var keyHelp = map[string]string{
 	"log.level":  "debug, info, warn or error",
 	"log.format": "text or json",
 
+	"store.warn_size_mb": "size of inlet.db from which on the log tells of it; 0: never",
+
 	"onchain.open_conf_target":             "blocks in which a funding transaction should confirm",
 	"onchain.close_conf_target":            "blocks in which a cooperative close should confirm",
 	"onchain.max_fee_rate_sat_per_vb":      "no transaction of ours pays more",

@@ -39,7 +39,9 @@ func newDaemon(t *testing.T) *daemon {
 		d.env = append(d.env, "INLET_CHAIN_BTCD_TLS=false")
 		d.app.env = d.env
 	}
-	d.app.nodes = nodes{create: createWallet, run: runNode, signals: watchSignals}
+	d.app.nodes = nodes{
+		create: createWallet, verify: verifyBackup, run: runNode, signals: watchSignals,
+	}
 	return d
 }
 

@@ -25,7 +25,9 @@ func main() {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ(), home: home,
 		terminal:   term.IsTerminal(stdin),
 		readSecret: func() ([]byte, error) { return term.ReadPassword(stdin) },
-		nodes:      nodes{create: createWallet, run: runNode, signals: watchSignals},
+		nodes: nodes{
+			create: createWallet, verify: verifyBackup, run: runNode, signals: watchSignals,
+		},
 	}
 	os.Exit(a.execute(context.Background(), os.Args[1:]))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/inletlsp/inlet/lsp/admission"
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
+	"github.com/inletlsp/inlet/node/api"
 )
 
 // chainParams are the parameters of a network of the configuration.
@@ -34,7 +35,22 @@ func chainParams(network string) *chaincfg.Params {
 func createWallet(o createOrder) ([]string, error) {
 	return node.Create(node.CreateOptions{
 		Dir: o.config.DataDir, Params: chainParams(o.config.Network), Passphrase: o.passphrase,
-		Insecure: o.passphrase == nil, Words: o.words,
+		Insecure: o.passphrase == nil, Words: o.words, Backup: o.backup,
+	})
+}
+
+// verifyBackup reads the backup that inlet backup verify asks for.
+func verifyBackup(o verifyOrder) (*api.BackupReport, error) {
+	params := chainParams(o.config.Network)
+	if o.words != nil {
+		return node.VerifyBackupByWords(o.file, o.words, params)
+	}
+	passphrase, err := o.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	return node.VerifyBackup(o.file, node.CreateOptions{
+		Dir: o.config.DataDir, Params: params, Passphrase: passphrase, Insecure: passphrase == nil,
 	})
 }
 
@@ -65,7 +81,8 @@ func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 			MinInboundSize:    btcutil.Amount(c.Channels.MinInboundSizeSat),
 			MaxPendingPerPeer: int(c.Channels.MaxPendingPerPeer),
 		},
-		MaxStrangers: int(c.Peers.MaxWithoutChannels),
+		MaxStrangers:   int(c.Peers.MaxWithoutChannels),
+		WarnStoreBytes: int64(c.Store.WarnSizeMb) << 20,
 
 		NoEvents: true, // nothing here reads them, so they would only fill the store
 		Log:      log,

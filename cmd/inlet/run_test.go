@@ -26,6 +26,10 @@ func withNodes(c *cli) (created *createOrder, ran *Config, passphrase *[]byte) {
 			*created = o
 			return words24, nil
 		},
+		verify: func(o verifyOrder) (*api.BackupReport, error) {
+			c.verified = o
+			return &api.BackupReport{File: o.file, Network: "regtest"}, c.verifyFails
+		},
 		run: func(_ context.Context, config Config, p []byte, log *slog.Logger) error {
 			*ran, *passphrase = config, p
 			log.Info("running")

@@ -149,6 +149,11 @@ func (c *Client) Payments(ctx context.Context, r ListRequest) (*PaymentList, err
 	return request[PaymentList](ctx, c, "payments", quickTimeout, r)
 }
 
+// VerifyBackup implements Backups.
+func (c *Client) VerifyBackup(ctx context.Context, r VerifyBackupRequest) (*BackupReport, error) {
+	return request[BackupReport](ctx, c, "backup/verify", quickTimeout, r)
+}
+
 // Menu implements LSP.
 func (c *Client) Menu(ctx context.Context) (*Menu, error) {
 	return request[Menu](ctx, c, "lsp/menu", quickTimeout, Empty{})

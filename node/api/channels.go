@@ -28,6 +28,7 @@ const (
 	ChannelOpen         ChannelState = "open"          // both channel_ready exchanged
 	ChannelClosing      ChannelState = "closing"       // cooperative close under way
 	ChannelForceClosing ChannelState = "force_closing" // a commitment transaction is out
+	ChannelRestored     ChannelState = "restored"      // from a backup: its peer is asked to close it
 )
 
 // Channel is one channel.

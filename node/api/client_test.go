@@ -192,6 +192,7 @@ func TestClientMakesEveryCall(t *testing.T) {
 			func() error { _, err := c.Invoices(ctx, api.ListRequest{Limit: 5}); return err },
 			func() error { _, err := c.Pay(ctx, api.PayRequest{Bolt11: "a"}); return err },
 			func() error { _, err := c.Payments(ctx, api.ListRequest{}); return err },
+			func() error { _, err := c.VerifyBackup(ctx, api.VerifyBackupRequest{}); return err },
 			func() error { _, err := c.Menu(ctx); return err },
 			func() error { _, err := c.Quote(ctx, api.QuoteRequest{AmountMsat: 1}); return err },
 			func() error { _, err := c.Orders(ctx, api.OrdersRequest{}); return err },

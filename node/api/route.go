@@ -31,6 +31,7 @@ type Backend struct {
 	LSP      LSP
 	JIT      JIT
 	Stopper  Stopper
+	Backups  Backups
 }
 
 // Route is one call: its name, who may make it, and the types that go in and out.
@@ -106,6 +107,7 @@ func Routes(b Backend) []Route {
 		route("invoices/create", ScopeInvoice, b.Invoices.CreateInvoice),
 		long(route("pay", ScopePay, b.Payments.Pay)),
 		route("payments", ScopeRead, b.Payments.Payments),
+		route("backup/verify", ScopeAdmin, b.Backups.VerifyBackup),
 	}
 	routes = append(routes, b.lspRoutes()...)
 	return append(routes, long(route("jit/invoice", ScopeInvoice, b.jitInvoice)))

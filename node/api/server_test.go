@@ -72,7 +72,8 @@ func TestListsAreNeverNull(t *testing.T) {
 	for _, r := range api.Routes((&apitest.Node{}).Backend()) {
 		_, body := ask(server, r.Name, exampleRequest(r.Name))
 		for _, list := range []string{"uris", "peers", "channels", "protocols", "aliases",
-			"orders", "parts", "timeline", "utxos", "invoices", "payments", "clients", "tokens"} {
+			"orders", "parts", "timeline", "utxos", "invoices", "payments", "clients", "tokens",
+			"addresses"} {
 			if strings.Contains(body, `"`+list+`":null`) {
 				t.Errorf("%s answers with null for the list %s: %s", r.Name, list, body)
 			}

@@ -97,15 +97,16 @@ func (l *Links) expected(p Peer, id lnwire.ChannelID) (bool, error) {
 		return false, fmt.Errorf("forward: look up channel %v: %w", id, err)
 	}
 	return ch.IdentityPub.IsEqual(p.IdentityKey()) &&
-		(ch.HasChanStatus(channeldb.ChanStatusDefault) ||
-			ch.HasChanStatus(channeldb.ChanStatusRestored)), nil
+		ch.HasChanStatus(channeldb.ChanStatusDefault), nil
 }
 
 // unknown answers a message about a channel that has no link and will get none.
 //
 // BOLT 2 wants an error for a channel we don't know, so that a peer who lost
 // nothing closes it. For one that is closed on chain, our last channel_reestablish
-// lets a peer that lost its state find its money.
+// lets a peer that lost its state find its money. For one that was restored from a
+// backup, BOLT 2 has us "SHOULD send an `error` to request the peer to fail the channel":
+// not every peer does so for our channel_reestablish alone.
 func (l *Links) unknown(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
 	if _, ok := m.(*lnwire.ChannelReestablish); !ok {
 		l.cfg.Engine.cfg.Log.Debug("message for a channel without a link",
@@ -114,6 +115,10 @@ func (l *Links) unknown(p Peer, id lnwire.ChannelID, m lnwire.Message) error {
 	}
 	if ch, err := l.channels().FetchChannelByID(nil, id); err == nil &&
 		ch.IdentityPub.IsEqual(p.IdentityKey()) {
+		if ch.HasChanStatus(channeldb.ChanStatusRestored) {
+			return p.SendMessage(false, &lnwire.Error{ChanID: id, Data: lnwire.ErrorData(
+				"the state of this channel is lost: please close it by force")})
+		}
 		return nil // being closed: PeerOnline sent our channel_reestablish
 	}
 	closed, err := l.channels().FetchClosedChannelForID(id)

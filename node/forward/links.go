@@ -166,14 +166,19 @@ func (l *Links) resume(c *connLinks, ch *channeldb.OpenChannel) error {
 	case l.isRetired(id):
 		return nil
 
+	case ch.HasChanStatus(channeldb.ChanStatusRestored):
+		// From a backup: no link, so that there is nothing that could sign. This
+		// channel_reestablish names a commitment that never was, which has the peer close by force
+		// (BOLT 2, option_data_loss_protect).
+		return tellWhereWeStand(c.peer, ch)
+
 	case ch.IsPending:
 		// The funding flow makes its link later; the peer waits for our
 		// channel_reestablish before it sends channel_ready again.
 		c.pending[id] = true
 		return tellWhereWeStand(c.peer, ch)
 
-	case !ch.HasChanStatus(channeldb.ChanStatusDefault) &&
-		!ch.HasChanStatus(channeldb.ChanStatusRestored):
+	case !ch.HasChanStatus(channeldb.ChanStatusDefault):
 		// Being closed, or broken: never signed for again. Our channel_reestablish
 		// lets the peer see whether it has lost state (BOLT 2,
 		// option_data_loss_protect).

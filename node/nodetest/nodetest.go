@@ -62,10 +62,11 @@ func missing(t testing.TB, err error) {
 // Node is a node of the net, running.
 type Node struct {
 	*node.Node
-	net  *Net
-	opts node.Options
-	end  context.CancelFunc
-	done chan error
+	net   *Net
+	opts  node.Options
+	words []string
+	end   context.CancelFunc
+	done  chan error
 }
 
 // Node makes a wallet and a node and runs it. change may be nil.
@@ -79,12 +80,13 @@ func (n *Net) Node(name string, change func(*node.Options)) *Node {
 	if change != nil {
 		change(&opts)
 	}
-	if _, err := node.Create(node.CreateOptions{
+	words, err := node.Create(node.CreateOptions{
 		Dir: opts.Dir, Params: opts.Params, Insecure: true,
-	}); err != nil {
+	})
+	if err != nil {
 		n.Fatal(err)
 	}
-	m := &Node{net: n, opts: opts}
+	m := &Node{net: n, opts: opts, words: words}
 	m.Start()
 	n.Cleanup(m.Stop)
 	return m
@@ -135,6 +137,29 @@ func (m *Node) Stop() {
 	case <-time.After(timeout):
 		m.net.Fatalf("node %s does not stop", m.opts.Alias)
 	}
+}
+
+// Words are the 24 words of the node's wallet.
+func (m *Node) Words() []string { return m.words }
+
+// Burn stops the node and deletes its directory with everything in it.
+func (m *Node) Burn() {
+	m.net.Helper()
+	m.Stop()
+	if err := os.RemoveAll(m.opts.Dir); err != nil {
+		m.net.Fatal(err)
+	}
+}
+
+// Restore makes the node anew from its words, and from a backup unless that is nil, and starts it.
+func (m *Node) Restore(backup []byte) {
+	m.net.Helper()
+	if _, err := node.Create(node.CreateOptions{
+		Dir: m.opts.Dir, Params: m.opts.Params, Insecure: true, Words: m.words, Backup: backup,
+	}); err != nil {
+		m.net.Fatal(err)
+	}
+	m.Start()
 }
 
 // Ended waits until Run has returned without being asked to, and returns its error. Start

@@ -58,6 +58,10 @@ type Options struct {
 	// gives each closure a transaction and a commit of its own.
 	MaxGroup int
 
+	// WarnSize is the size of the file, in bytes, from which on the operator is told that it is
+	// large; zero means never.
+	WarnSize int64
+
 	// Log takes what an operator must know; nil means silence.
 	Log *slog.Logger
 
@@ -97,8 +101,10 @@ type DB struct {
 	closeOnce sync.Once
 	closeErr  error // written once, inside closeOnce
 
-	broken latch
-	count  counters
+	broken   latch
+	count    counters
+	unmarked bool
+	size     sizeWatch
 }
 
 // latch remembers the first commit that failed on disk.
@@ -114,7 +120,8 @@ type counters struct {
 }
 
 // Open opens or creates the database, locks it, and brings its schema up to date. Errors:
-// ErrLocked, ErrNewer, ErrForeign, ErrDamaged, ErrExposed, or what the file system said.
+// ErrLocked, ErrNewer, ErrForeign, ErrDamaged, ErrExposed, ErrOldCopy, ErrBadMarker, or what the file
+// system said.
 func Open(o Options) (*DB, error) {
 	return open(o, migrations)
 }
@@ -135,7 +142,8 @@ func open(o Options, steps []migration) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", path, err)
 	}
-	if err := migrate(bolt, steps, o.Log); err != nil {
+	unmarked, err := prepare(bolt, path, steps, o.Log)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open %s: %w", path, err), bolt.Close())
 	}
 
@@ -149,11 +157,37 @@ func open(o Options, steps []migration) (*DB, error) {
 		queue:    make(chan *job, queueLimit),
 		baton:    make(chan struct{}, 1),
 		broken:   latch{closed: make(chan struct{})},
+		unmarked: unmarked,
+		size:     sizeWatch{limit: o.WarnSize, path: path, log: o.Log},
 	}
 	db.baton <- struct{}{}
 
 	return db, nil
 }
+
+// prepare looks whether the file may be used, and brings it up to date.
+func prepare(bolt *bbolt.DB, path string, steps []migration, log *slog.Logger) (
+	unmarked bool, err error) {
+
+	record, err := readSchema(bolt)
+	if err != nil {
+		return false, err
+	}
+	if record != (schemaRecord{}) { // else it is new, and nothing in it can be old
+		if unmarked, err = checkMarker(bolt, path); err != nil {
+			return false, err
+		}
+	}
+	if err := migrate(bolt, steps, log); err != nil {
+		return false, err
+	}
+
+	return unmarked, drawGeneration(bolt, path)
+}
+
+// Unmarked says that Open found the database without the marker that it had: nobody can say then
+// whether it is an old copy.
+func (db *DB) Unmarked() bool { return db.unmarked }
 
 // Close waits for the writes that are under way and in line, and for open transactions, then
 // releases the file and its lock. Later calls do nothing more; calls to other methods then return
@@ -165,6 +199,11 @@ func (db *DB) Close() error {
 		db.gate.Unlock()
 
 		db.writers.Wait()
+		if db.Err() == nil { // else nobody knows what is on disk
+			if err := settleMarker(db.bolt, db.path); err != nil {
+				db.closeErr = fmt.Errorf("store: close %s: %w", db.path, err)
+			}
+		}
 		if err := db.bolt.Close(); err != nil {
 			db.closeErr = fmt.Errorf("store: close %s: %w", db.path, err)
 		}

@@ -24,6 +24,16 @@ var (
 	ErrDamaged = errors.New("the database file is damaged or no database at all: " +
 		"check the disk and the path; never start a node from an old copy of this file")
 
+	// ErrOldCopy means that the file is older than its marker says: a copy from an earlier time.
+	ErrOldCopy = errors.New("the database is an old copy: it is older than the inlet.marker beside " +
+		"it. Its channels are in states that were revoked; to go on with it could cost all that is in " +
+		"them. Put the newest inlet.db back. If that is lost, restore in an empty directory from the " +
+		"24 words and channels.backup: inlet create --restore --backup FILE")
+
+	// ErrBadMarker means that the marker can't be read.
+	ErrBadMarker = errors.New("the marker beside the database is damaged: if this inlet.db is surely " +
+		"the newest there ever was, remove the marker; if not, restore from the words and the backup")
+
 	// ErrExposed means that other users of the machine can reach into the directory.
 	ErrExposed = errors.New("the data directory is open to other users of this machine")
 )

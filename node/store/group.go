@@ -256,6 +256,8 @@ func (db *DB) save(tx *bbolt.Tx, writes []Write) error {
 	end := func() error { return db.watched(writes, func() error { return db.commit(tx) }) }
 	if len(writes) == 0 {
 		end = tx.Rollback
+	} else {
+		db.size.see(tx.Size())
 	}
 	if err := guard(end); err != nil {
 		// Bolt leaves its lock held where it panics, and Close would wait for it.

@@ -41,13 +41,14 @@ type Sales struct {
 	Open   api.OpenResponse
 	Close  api.CloseResponse
 	Gate   api.Admission
+	Backup api.BackupReport
 }
 
 // Backend is n as all parts of a node.
 func (n *Node) Backend() api.Backend {
 	return api.Backend{
 		Informer: n, Wallet: n, Spender: n, Peers: n, Channels: n, Invoices: n, Payments: n,
-		LSP: n, JIT: n, Stopper: n,
+		LSP: n, JIT: n, Stopper: n, Backups: n,
 	}
 }
 
@@ -78,6 +79,13 @@ type StopCall struct{}
 func (n *Node) Stop(ctx context.Context) error {
 	_, err := give(ctx, n, StopCall{}, api.Empty{})
 	return err
+}
+
+// VerifyBackup implements api.Backups.
+func (n *Node) VerifyBackup(ctx context.Context, r api.VerifyBackupRequest) (
+	*api.BackupReport, error) {
+
+	return give(ctx, n, r, n.Sales.Backup)
 }
 
 // Info implements api.Informer.
