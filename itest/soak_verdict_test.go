@@ -132,12 +132,15 @@ func (s *soak) observe() {
 		s.Fatal(err)
 	}
 	var longest time.Duration
-	count := 0
+	count, lost := 0, 0
 	for _, p := range list.Payments {
 		for _, h := range p.Htlcs {
 			count++
 			if h.ResolveTimeNs == 0 {
-				s.Errorf("an HTLC of payment %s never ended", p.PaymentHash)
+				// No channel has it any more, verdict saw to that: lnd was killed between the
+				// end of the HTLC and its note of that.
+				lost++
+				s.Logf("lnd has no end of an HTLC of payment %s", p.PaymentHash)
 				continue
 			}
 			took := time.Duration(h.ResolveTimeNs - h.AttemptTimeNs)
@@ -146,6 +149,9 @@ func (s *soak) observe() {
 				s.Errorf("an HTLC of payment %s was out for %v, more than %v", p.PaymentHash, took, soakBound)
 			}
 		}
+	}
+	if kills := s.faults["payer killed"]; lost > kills {
+		s.Errorf("%d HTLCs have no end, and the payer was killed %d times", lost, kills)
 	}
 	s.Logf("%d payments, %d HTLCs, the longest was out for %v", len(list.Payments), count,
 		longest.Round(time.Millisecond))

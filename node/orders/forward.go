@@ -23,7 +23,8 @@ type forward struct {
 }
 
 // parked are the forwards that wait for the payer's link or the client's. The HTLC
-// stays held in the switch meanwhile, or is offered again after a start. They are no more than the parts of the orders.
+// stays held in the switch meanwhile, or is offered again after a start. They are no
+// more than the parts of the orders.
 type parked struct {
 	mu   sync.Mutex
 	list map[jit.CircuitKey]forward // guarded by mu
