@@ -3,6 +3,7 @@ package chanfactory_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
@@ -108,13 +109,29 @@ func TestFundeeForgets(t *testing.T) {
 	them.barrierOpen(point)
 	require.False(t, them.gone(point), "it may be in a block that was not searched yet")
 	them.away.Store(false)
-	more <- &chainntnfs.BlockEpoch{Height: height + 2017}
+	them.blocksUntilGone(point, more, height+2017)
 	require.Contains(t, await[chanfactory.Dropped](them).Reason, "2016 blocks")
 	require.True(t, them.gone(point))
 	heard[*lnwire.Error](l, them)
 	us.barrierOpen(point)
 	require.Equal(t, chanfactory.Released, us.state("manual"), "an opener's money is in it")
 	mine(t, 1)
+}
+
+// blocksUntilGone tells of blocks until a channel is forgotten: one that comes before the past is
+// searched leaves it to the next.
+func (p *party) blocksUntilGone(point wire.OutPoint, more chan<- *chainntnfs.BlockEpoch, height int32) {
+	p.t.Helper()
+	tick, late := time.NewTicker(50*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for ; !p.gone(point); height++ {
+		more <- &chainntnfs.BlockEpoch{Height: height}
+		select {
+		case <-tick.C:
+		case <-late:
+			p.t.Fatal("the channel is never forgotten")
+		}
+	}
 }
 
 // An acceptor that was away for so long that the channel's time is over first sees whether it was
