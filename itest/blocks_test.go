@@ -19,6 +19,9 @@ func TestLDKUnderBlocks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t, onBitcoind, c.flags...)
+			// A coin for each sale: they may all be made before the backend is asked for a block, and
+			// until then the change of none can be spent.
+			h.lsp.fund(10_000_000, 5)
 			client := h.ldk("ldk", h.lsp, ldk.Trusted)
 			h.payer.mustPay(client.JIT(50_000_000), nil)
 			h.paid(client.ID, client.Received(), 50_000_000, 2_000_000)

@@ -213,6 +213,7 @@ func oldDatabase(s *scene, who *member) {
 	latest := s.latest()
 	s.l.stop(who)
 	must(s.t, os.WriteFile(file, old, 0o600))
+	must(s.t, os.Remove(filepath.Join(who.dir, "inlet.marker"))) // it would refuse the copy
 	s.l.start(who)
 	s.soon(waitLink, func(context.Context) bool {
 		list, err := s.Chain.Mempool()
