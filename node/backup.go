@@ -21,7 +21,9 @@ func (n *Node) composeBackup() error {
 	return nil
 }
 
-// backupNow is everything that a restore needs, from the store as it is.
+// backupNow is everything that a restore needs, from the store as it is. Of orders these are the ones
+// that are open, that have a channel, or whose channel was never paid for: with all that have ever
+// been, each write would be of megabytes.
 func (n *Node) backupNow() (backup.Contents, error) {
 	c := backup.Contents{
 		Network: n.opts.Params.Name, NodeID: [33]byte(n.wallet.NodeKey().PubKey().SerializeCompressed()),
@@ -52,7 +54,13 @@ func (n *Node) backupNow() (backup.Contents, error) {
 	slices.SortFunc(c.Channels, func(a, b backup.Channel) int {
 		return slices.Compare(pointKey(a.Point), pointKey(b.Point))
 	})
-	books, err := orders.Books(n.orders.List())
+	open := map[wire.OutPoint]bool{}
+	for _, ch := range c.Channels {
+		open[ch.Point] = true
+	}
+	books, err := orders.Books(slices.DeleteFunc(n.orders.List(), func(r orders.Record) bool {
+		return r.Over() && (r.Point == nil || !open[*r.Point])
+	}))
 	for _, b := range books {
 		c.Orders = append(c.Orders, backup.Order(b))
 	}

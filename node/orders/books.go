@@ -18,6 +18,10 @@ type Book struct {
 	Record json.RawMessage
 }
 
+// Over says that nothing hangs on the order any more, unless its channel is open: it is at its end, and
+// nothing is owed for it.
+func (r Record) Over() bool { return final(r.Order.State) && r.OwedSince.IsZero() }
+
 // Books are orders to keep, by id.
 func Books(records []Record) ([]Book, error) {
 	books := make([]Book, 0, len(records))
