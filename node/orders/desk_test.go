@@ -262,6 +262,16 @@ func (w *world) sell(size lnwire.MilliSatoshi) {
 
 func key(id uint64) models.CircuitKey { return models.CircuitKey{ChanID: payChan, HtlcID: id} }
 
+// signed sells, offers the payment as part 1 and opens the channel for it, up to funding_signed.
+func (w *world) signed() {
+	w.t.Helper()
+	w.sell(1_000_000)
+	w.desk.ClientOnline(client, 3)
+	w.part(1, 1_000_000)
+	w.want("open for 980000 msat in 1 parts, attempt 1")
+	w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+}
+
 // part offers an HTLC as the interceptor does.
 func (w *world) part(id uint64, amount lnwire.MilliSatoshi) {
 	w.t.Helper()
@@ -338,11 +348,7 @@ func TestCrashAfterFundingSigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() { w.close() }()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.stop()
 
 		w.fundings["o1"] = jit.Funding{Point: funding}

@@ -21,11 +21,7 @@ func TestForwardWaitsForThePayer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.payer(false)
 		w.usable(3)
 		w.want("alias " + jitScid.String())
@@ -56,11 +52,7 @@ func TestForwardIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.client(false)
 		time.Sleep(60 * time.Second) // virtual: the hold began with the part
 		w.usable(3)
@@ -82,11 +74,7 @@ func TestCrashBeforeTheForwardLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() { w.close() }()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.usable(3)
 		w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
 		w.stop()
@@ -111,11 +99,7 @@ func TestClientBackBeforeThePayer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() { w.close() }()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.stop()
 
 		w.fundings["o1"] = jit.Funding{Point: funding}
@@ -173,11 +157,7 @@ func TestOfferedAgainAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() { w.close() }()
-		w.sell(1_000_000)
-		w.desk.ClientOnline(client, 3)
-		w.part(1, 1_000_000)
-		w.want("open for 980000 msat in 1 parts, attempt 1")
-		w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+		w.signed()
 		w.usable(3)
 		synctest.Wait()
 		w.stop()
@@ -206,11 +186,7 @@ func TestPayerClosesBeforeTheStart(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			defer func() { w.close() }()
-			w.sell(1_000_000)
-			w.desk.ClientOnline(client, 3)
-			w.part(1, 1_000_000)
-			w.want("open for 980000 msat in 1 parts, attempt 1")
-			w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+			w.signed()
 			w.usable(3)
 			w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
 			w.incoming[key(2)] = true
@@ -262,11 +238,7 @@ func TestStopWaitsForTheLink(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			defer func() { w.close() }()
-			w.sell(1_000_000)
-			w.desk.ClientOnline(client, 3)
-			w.part(1, 1_000_000)
-			w.want("open for 980000 msat in 1 parts, attempt 1")
-			w.desk.Funding("o1", jit.OpenSigned{Point: funding})
+			w.signed()
 			w.usable(3)
 			w.want("alias "+jitScid.String(), "forward 1: 980000 msat, extra_fee 0000000000004e20")
 			if taken {
