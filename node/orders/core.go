@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/chainntnfs"
-	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/inletlsp/inlet/lsp/jit"
 )
@@ -138,7 +137,7 @@ func (d *Desk) end(htlcs <-chan any) {
 // deadlines are derived from what is stored, so a restart loses none.
 func (d *Desk) timer() <-chan time.Time {
 	first := d.parked.first()
-	for _, e := range d.orders {
+	for e := range d.awake {
 		if at, ok := e.order.Deadline(); ok && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
@@ -241,6 +240,7 @@ func (d *Desk) added(r Record) (*entry, error) {
 	e := &entry{order: r.Order, rec: r, dirty: true}
 	e.rec.stage(StageBought, r.CreatedAt)
 	d.orders[r.Order.ID] = e
+	d.awake.set(e)
 	d.routes.set(r.Order) // so that a second Add in this batch sees it
 	return e, nil
 }
@@ -265,35 +265,7 @@ func (d *Desk) concerned(in input) []*entry {
 		}
 		return nil
 	}
-	// Sorted afterwards: whoever connects makes us look at all orders.
-	var all []*entry
-	for _, e := range d.orders {
-		if d.wants(e, in) {
-			all = append(all, e)
-		}
-	}
-	return byID(all)
-}
-
-// wants says whether an input for many orders is for this one.
-func (d *Desk) wants(e *entry, in input) bool {
-	switch ev := in.event.(type) {
-	case jit.Tick:
-		at, ok := e.order.Deadline()
-		return ok && !in.at.Before(at)
-	case jit.Height:
-		at, ok := e.order.DeadlineHeight()
-		return ok && ev.Height >= at
-	}
-	if in.client != nil {
-		_, dead := e.order.State.(jit.Dead)
-		return e.order.Terms.Client == *in.client && !dead
-	}
-	if in.hash != nil {
-		c, ok := e.order.State.(jit.AwaitClaim)
-		return ok && c.Hash == *in.hash
-	}
-	return false
+	return d.many(in)
 }
 
 // connected keeps who is online, for orders that ask later.
@@ -363,6 +335,7 @@ func (d *Desk) step(e *entry, in input) bool {
 	e.queued = append(e.queued, cmds...)
 	e.ended = append(e.ended, e.rec.note(before, ev, cmds, in.at)...)
 	d.index(e)
+	d.awake.set(e)
 	e.dirty = true
 	d.cfg.Log.Debug("step", "machine", "jit", "order", next.ID, "from", before.State.Name(),
 		"event", fmt.Sprintf("%T", ev), "to", next.State.Name(), "commands", len(cmds))
@@ -376,20 +349,4 @@ func (d *Desk) index(e *entry) {
 		e.point = ch.Point
 		d.points[ch.Point] = e
 	}
-}
-
-// refuse is the failure for one more part when too many are held, else zero.
-func (d *Desk) refuse(e *entry) lnwire.FailCode {
-	var all, client int
-	for _, other := range d.orders {
-		n := len(other.order.Held())
-		all += n
-		if other.order.Terms.Client == e.order.Terms.Client {
-			client += n
-		}
-	}
-	if all >= d.cfg.Limits.Parts || client >= d.cfg.Limits.ClientParts {
-		return lnwire.CodeTemporaryChannelFailure
-	}
-	return 0
 }

@@ -64,5 +64,9 @@ func TestExpiredOrdersAreDeleted(t *testing.T) {
 		if _, err := w.desk.Get("last"); err != nil {
 			t.Error(err)
 		}
+		// The loop of payments walks through these at every event.
+		if n := len(w.desk.awake); n != 1 {
+			t.Errorf("%d orders are awake, want only the last", n)
+		}
 	})
 }

@@ -160,6 +160,7 @@ type Desk struct {
 	// The core goroutine's own (routineCore, and Load before it starts).
 	orders map[string]*entry
 	points map[wire.OutPoint]*entry
+	awake  awake
 	height uint32
 	latest time.Time // the clock at the last turn
 
@@ -177,6 +178,7 @@ func New(cfg Config) (*Desk, error) {
 	d := &Desk{
 		cfg: cfg, poke: make(chan struct{}, 1),
 		orders: map[string]*entry{}, points: map[wire.OutPoint]*entry{},
+		awake: awake{},
 	}
 	if err := createBucket(cfg.DB); err != nil {
 		return nil, err

@@ -52,6 +52,7 @@ func (d *Desk) Load(p Ports) error {
 	}
 	for _, e := range d.orders {
 		d.index(e)
+		d.awake.set(e)
 		d.routes.set(e.order)
 		d.views.set(e.rec)
 		d.tokens.count(e)
@@ -236,6 +237,7 @@ func (d *Desk) prune() error {
 	for _, e := range done {
 		delete(d.orders, e.order.ID)
 		delete(d.points, e.point)
+		delete(d.awake, e)
 		d.routes.remove(e.order)
 		d.parked.begin(e.order.ID)
 		d.views.remove(e.order.ID)
