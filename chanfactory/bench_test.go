@@ -77,6 +77,7 @@ type party struct {
 	policy  chanfactory.Policy
 	clock   clock.Clock
 	accept  func(chanfactory.Proposal) (chanfactory.Terms, error)
+	expects [33]byte                // whom the acceptor waits for
 	onTell  func(chanfactory.Event) // called first with each event
 	tamper  func(chainntnfs.ChainNotifier) chainntnfs.ChainNotifier
 	publish func(*wire.MsgTx, string) error // nil: the wallet's
@@ -362,3 +363,5 @@ func unknown(t testing.TB, point wire.OutPoint) bool {
 type acceptor struct{ p *party }
 
 func (a acceptor) Judge(o chanfactory.Proposal) (chanfactory.Terms, error) { return a.p.accept(o) }
+
+func (a acceptor) Expects(peer [33]byte) bool { return peer == a.p.expects }

@@ -129,6 +129,13 @@ func TestCrashAfterDecision(t *testing.T) {
 		require.Equal(t, chanfactory.Gone, us.state("order"))
 		require.True(t, unknown(t, point))
 		require.Zero(t, us.leased())
+
+		us.restart()
+		f, ok, err := us.Funding("order")
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, chanfactory.Gone, f.State)
+		require.Nil(t, f.Tx, "what came to nothing is kept without its transaction")
 	}
 }
 

@@ -204,6 +204,13 @@ func TestInboundLimitOfAll(t *testing.T) {
 	await[chanfactory.Ready](us)
 	open(second, m)
 	await[chanfactory.Signed](second)
+
+	// Our LSP has its place: a payment waits for its channel.
+	lsp := newParty(t, "lsp", 1)
+	toLSP := connect(us, lsp)
+	us.expects = toLSP.peer(us).PubKey()
+	open(lsp, toLSP)
+	await[chanfactory.Signed](lsp)
 }
 
 func TestOwnLimit(t *testing.T) {

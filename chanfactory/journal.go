@@ -287,6 +287,18 @@ func (j *journal) put(r *record) error {
 	return nil
 }
 
+// thin takes the transaction out of the record of a dropped funding whose channel and leases are
+// gone. The rest stays, for its order may not have heard of the drop; but fundings that come to
+// nothing cost their clients nothing, and must not fill the disk.
+func (j *journal) thin(r *record) error {
+	if r.tx == nil {
+		return nil
+	}
+	thinned := *r
+	thinned.tx = nil
+	return j.put(&thinned)
+}
+
 // forget removes an intent whose channel was never stored.
 func (j *journal) forget(tag string, point wire.OutPoint) error {
 	if old := j.find(tag); old == nil || old.point != point {

@@ -61,7 +61,7 @@ func (w *worker) propose(m *lnwire.OpenChannel) (funding.Params, error) {
 		return funding.Params{}, fmt.Errorf("more than %d unconfirmed channels",
 			f.policy.MaxPendingPerPeer)
 	}
-	if int(f.inbound.Load()) >= f.policy.MaxPending {
+	if int(f.inbound.Load()) >= f.policy.MaxPending && !f.cfg.Accept.Expects(w.key) {
 		return funding.Params{}, errors.New("too many channels are being opened, try again later")
 	}
 	p, err := funding.Proposal{

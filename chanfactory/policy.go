@@ -34,7 +34,8 @@ type Policy struct {
 	// that are not confirmed (zero-conf ones: not ready): 1.
 	MaxPendingPerPeer int
 	// MaxPending limits the channels that all peers together have opened to us and that are not
-	// confirmed (zero-conf ones: not ready): 100.
+	// confirmed (zero-conf ones: not ready): 100. A peer that the Acceptor expects always has its
+	// place.
 	MaxPending int
 	// MaxOpens limits our own openings under way: 1000.
 	MaxOpens int

@@ -88,6 +88,9 @@ type Acceptor interface {
 	// Judge is asked once for each open_channel that is well-formed and within
 	// the factory's own limits. Its error text is sent to the peer.
 	Judge(Proposal) (Terms, error)
+	// Expects says that we have asked this peer for a channel, and that a payment may wait for
+	// it. Channels that strangers never fund must not keep it out.
+	Expects(peer [33]byte) bool
 }
 
 // Proposal is what a peer's open_channel asks for.

@@ -159,8 +159,11 @@ func (f *Factory) settle(stored []*channeldb.OpenChannel) error {
 // out: told as Dropped, its coins and its tag would be used again, and the payer would get back what
 // the client can claim.
 func (f *Factory) settleAbsent(r *record) error {
-	if r.state != recordIntended && r.state != recordReleased {
-		return nil // dropped, or confirmed and closed since
+	switch r.state {
+	case recordConfirmed:
+		return nil // closed since
+	case recordDropped:
+		return f.journal.thin(r)
 	}
 	closed, err := f.cfg.Channels.FetchClosedChannel(&r.point)
 	switch {

@@ -96,6 +96,11 @@ func (n *Node) anchorReserve(more int) btcutil.Amount {
 	return min(anchorReservePerChannel*btcutil.Amount(channels), maxAnchorReserve)
 }
 
+// unfunded says that a peer has yet to show that its channel is more than a message: nothing in
+// it is ours, and for two weeks nobody can tell whether it will ever be. A zero-conf one is
+// pending only until channel_ready.
+func unfunded(ch *channeldb.OpenChannel) bool { return ch.IsPending && !ch.IsInitiator }
+
 // countAnchors counts the channels that anchorReserve is for, again after each that
 // came or went.
 func (n *Node) countAnchors() {
@@ -108,7 +113,7 @@ func (n *Node) countAnchors() {
 	}
 	var count int64
 	for _, ch := range chans {
-		if ch.ChanType.HasAnchors() {
+		if ch.ChanType.HasAnchors() && !unfunded(ch) {
 			count++
 		}
 	}

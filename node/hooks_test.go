@@ -205,6 +205,9 @@ func LeasedAtTheCourt(ctx context.Context, opts Options) (_ int, err error) {
 	return len(leases), err
 }
 
+// Knows says whether the peer always finds a place.
+func (n *Node) Knows(peer [33]byte) bool { return n.knownPeer(peer) }
+
 // Reserved is what the wallet keeps back for the fee bumps of channels.
 func (n *Node) Reserved() (btcutil.Amount, error) {
 	b, err := n.wallet.Balance()

@@ -115,19 +115,27 @@ func (n *Node) forgetPeers() {
 }
 
 // hasChannels reports whether we have an open or pending channel with the peer.
-func (n *Node) hasChannels(id [33]byte) bool {
+func (n *Node) hasChannels(id [33]byte) bool { return len(n.channelsWith(id)) > 0 }
+
+// channelsWith are the open and pending channels with a peer.
+func (n *Node) channelsWith(id [33]byte) []*channeldb.OpenChannel {
 	key, err := parseKey(id)
 	if err != nil {
-		return false
+		return nil
 	}
 	chans, err := n.channels.ChannelStateDB().FetchOpenChannels(key)
-	return err == nil && len(chans) > 0
+	if err != nil {
+		n.log.Error("cannot read channels", "peer", hex.EncodeToString(id[:]), "err", err)
+	}
+	return chans
 }
 
 // knownPeer reports whether the peer is one that must always find a place: it has
-// a channel with us, or an order that a payer may be on the way to pay.
+// a channel with us, or an order that a payer may be on the way to pay. One that has only said
+// that it opens a channel is none: that costs nothing, and could fill all places.
 func (n *Node) knownPeer(id [33]byte) bool {
-	return n.orders.Expects(id) || n.buyer.expects(id) || n.hasChannels(id)
+	return n.orders.Expects(id) || n.buyer.expects(id) ||
+		slices.ContainsFunc(n.channelsWith(id), func(ch *channeldb.OpenChannel) bool { return !unfunded(ch) })
 }
 
 // features is what our init offers: what this node does, and nothing else.
@@ -189,6 +197,9 @@ func (a acceptor) Judge(p chanfactory.Proposal) (chanfactory.Terms, error) {
 	}
 	return chanfactory.Terms{}, nil
 }
+
+// Expects implements chanfactory.Acceptor.
+func (a acceptor) Expects(peer [33]byte) bool { return a.n.buyer.expects(peer) }
 
 // sender tells payments what can be sent, and over which channels.
 type sender struct{ n *Node }

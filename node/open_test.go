@@ -57,8 +57,52 @@ func TestReserveOfAnOpening(t *testing.T) {
 	reserved(10_000)
 }
 
-// TestOpenAndPay: an ordinary channel, a payment over it, back, and after a
-// restart of each side.
+// TestUnfundedChannelIsNothing: a stranger can say without end that it opens channels. Until one
+// confirms, no coin of ours is kept back for it, and its opener has no place before others.
+func TestUnfundedChannelIsNothing(t *testing.T) {
+	net := nodetest.New(t)
+	opener, acceptor := net.Node("opener", nil), net.Node("acceptor", nil)
+	opener.Fund(1_000_000, 1)
+	acceptor.Fund(1_000_000, 1)
+	ctx, cancel := net.Context()
+	defer cancel()
+	look := func(when string, reserve btcutil.Amount, known bool) {
+		t.Helper()
+		if got, err := acceptor.Reserved(); err != nil || got != reserve {
+			t.Errorf("%s: %v are kept back (%v), want %v", when, got, err, reserve)
+		}
+		if acceptor.Knows([33]byte(opener.Key().SerializeCompressed())) != known {
+			t.Errorf("%s: the opener has a place: %t", when, !known)
+		}
+	}
+	if _, err := opener.OpenChannel(ctx, node.OpenRequest{
+		Peer: acceptor.Key(), Addr: acceptor.Addr(), Capacity: 500_000,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	look("unconfirmed", 0, false)
+	acceptor.Stop()
+	acceptor.Start()
+	look("unconfirmed, after a restart", 0, false)
+	if err := opener.Connect(ctx, acceptor.Key(), acceptor.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	net.Mine(6)
+	for ev, err := range acceptor.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind == node.ChannelOpened {
+			break
+		}
+	}
+	look("open", 10_000, true)
+	acceptor.Stop()
+	acceptor.Start()
+	look("open, after a restart", 10_000, true)
+}
+
+// TestOpenAndPay: an ordinary channel, a payment over it, and back.
 func TestOpenAndPay(t *testing.T) {
 	net := nodetest.New(t)
 	opener, acceptor := net.Node("opener", nil), net.Node("acceptor", nil)

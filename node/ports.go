@@ -122,6 +122,10 @@ func (n *Node) fundingEvent(ev chanfactory.Event) {
 	case chanfactory.Signed:
 		n.countAnchors()
 		n.orders.Funding(s.Tag, jit.OpenSigned{Point: ev.Point})
+	case chanfactory.Ready:
+		if s.Tag == "" { // ours were counted when they were signed
+			n.countAnchors()
+		}
 	case chanfactory.Broadcast:
 		n.orders.Stage(s.Tag, orders.StageBroadcast)
 	case chanfactory.Failed:
