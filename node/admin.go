@@ -119,12 +119,16 @@ func (a admin) Utxos(context.Context) (*api.Utxos, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ready btcutil.Amount
+	if stock := a.n.opts.Onchain.Stock; stock.Ready > 0 {
+		ready = stock.Size
+	}
 	list := &api.Utxos{Utxos: []api.Utxo{}}
 	for _, c := range coins {
 		list.Utxos = append(list.Utxos, api.Utxo{
 			Outpoint: c.Outpoint.String(), AmountSat: api.Sat(c.Value),
 			Address: c.Address.EncodeAddress(), Confirmations: int(c.Confirmations),
-			Leased: c.Leased,
+			Leased: c.Leased, Ready: !c.Leased && c.Trusted && c.Confirmations > 0 && c.Value >= ready,
 		})
 	}
 	return list, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/inletlsp/inlet/lsp/admission"
 	"github.com/inletlsp/inlet/node/logs"
 	"github.com/inletlsp/inlet/node/orders"
+	"github.com/inletlsp/inlet/wallet"
 )
 
 // Options say what node to make. Dir, Chain and a passphrase (or the word to go
@@ -98,6 +99,9 @@ type OnchainOptions struct {
 	MaxFeeRate chainfee.SatPerVByte
 	// FallbackFeeRate is used while the chain backend has no estimate; 0 is 10 sat/vB.
 	FallbackFeeRate chainfee.SatPerVByte
+	// Stock says in which pieces the coins are kept; with neither Ready nor MergeBelow they stay as
+	// they come.
+	Stock wallet.Stock
 }
 
 // ChannelOptions are the default policy of our channels.

@@ -225,7 +225,7 @@ func (f *funder) ProvisionChannel(r *chanfunding.Request) (chanfunding.Intent, e
 	w.spend.Lock()
 	defer w.spend.Unlock()
 
-	pick := &picker{wallet: w}
+	pick := &picker{wallet: w, amount: r.LocalAmt}
 	request := *r
 	if request.FundUpToMaxAmt > 0 {
 		request.WalletReserve = max(request.WalletReserve, w.opts.AnchorReserve(0))
@@ -261,9 +261,33 @@ func (f *funder) ProvisionChannel(r *chanfunding.Request) (chanfunding.Intent, e
 // picker gives lnd's coin selection the coins of one snapshot, and remembers what it leased.
 type picker struct {
 	wallet *Wallet
-	purse  *purse // read under the coin lock
+	amount btcutil.Amount // of the channel
+	purse  *purse         // read under the coin lock
 	ordered
 	leased []wire.OutPoint
+}
+
+// ArrangeCoins puts the smallest confirmed coin first that funds the channel alone: what it takes
+// more is bound until the next block, and other openings need the large ones.
+func (p *picker) ArrangeCoins(coins []base.Coin, perKB btcutil.Amount) ([]base.Coin, error) {
+	worth, err := p.ordered.ArrangeCoins(coins, perKB)
+	if err != nil {
+		return nil, err
+	}
+	var size input.TxWeightEstimator
+	size.AddP2WSHOutput().AddP2TROutput().AddP2WKHInput() // the larger of our inputs
+	need := p.amount + perKB*btcutil.Amount(size.VSize())/1000 + dustOf(input.P2TRSize)
+	best := -1
+	for i, c := range worth { // by value, falling, the confirmed ones first
+		if p.ordered[c.OutPoint].confs > 0 && btcutil.Amount(c.Value) >= need {
+			best = i
+		}
+	}
+	if best > 0 {
+		fits := worth[best]
+		worth = slices.Insert(slices.Delete(worth, best, best+1), 0, fits)
+	}
+	return worth, nil
 }
 
 // load takes the snapshot. It is called with the coin lock held: a coin that another opening has

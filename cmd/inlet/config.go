@@ -45,6 +45,9 @@ type OnchainConfig struct {
 	CloseConfTarget         uint32 `toml:"close_conf_target"`
 	MaxFeeRateSatPerVb      uint64 `toml:"max_fee_rate_sat_per_vb"`
 	FallbackFeeRateSatPerVb uint64 `toml:"fallback_fee_rate_sat_per_vb"`
+	ReadyCoins              uint32 `toml:"ready_coins"`
+	ReadyCoinSat            uint64 `toml:"ready_coin_sat"`
+	MergeBelowSatPerVb      uint64 `toml:"merge_below_sat_per_vb"`
 }
 
 // ChannelsConfig is the policy of channels.
@@ -198,7 +201,7 @@ func DefaultConfig() Config {
 		Store:       StoreConfig{WarnSizeMb: 1024},
 		Onchain: OnchainConfig{
 			OpenConfTarget: 6, CloseConfTarget: 6,
-			MaxFeeRateSatPerVb: 250, FallbackFeeRateSatPerVb: 10,
+			MaxFeeRateSatPerVb: 250, FallbackFeeRateSatPerVb: 10, ReadyCoinSat: 1_000_000,
 		},
 		Channels: ChannelsConfig{
 			BaseFeeMsat: 1000, FeePpm: 100, CltvExpiryDeltaBlocks: 80,

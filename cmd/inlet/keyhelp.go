@@ -20,6 +20,9 @@ var keyHelp = map[string]string{
 	"onchain.close_conf_target":            "blocks in which a cooperative close should confirm",
 	"onchain.max_fee_rate_sat_per_vb":      "no transaction of ours pays more",
 	"onchain.fallback_fee_rate_sat_per_vb": "used while the chain backend has no estimate",
+	"onchain.ready_coins":                  "confirmed coins to keep ready for openings; 0: as they come",
+	"onchain.ready_coin_sat":               "the least of such a coin",
+	"onchain.merge_below_sat_per_vb":       "merge smaller coins up to this fee rate; 0: never",
 
 	"channels.base_fee_msat":            "fee for each forwarded payment",
 	"channels.fee_ppm":                  "fee in millionths of a forwarded payment",

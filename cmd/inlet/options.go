@@ -16,6 +16,7 @@ import (
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
+	"github.com/inletlsp/inlet/wallet"
 )
 
 // chainParams are the parameters of a network of the configuration.
@@ -63,6 +64,13 @@ func runNode(ctx context.Context, c Config, passphrase []byte, log *slog.Logger)
 	return n.Run(ctx)
 }
 
+func stock(c OnchainConfig) wallet.Stock {
+	return wallet.Stock{
+		Ready: int(c.ReadyCoins), Size: btcutil.Amount(c.ReadyCoinSat),
+		MergeBelow: chainfee.SatPerVByte(c.MergeBelowSatPerVb),
+	}
+}
+
 // nodeOptions says in the node's words what the configuration says.
 func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 	o := node.Options{
@@ -74,6 +82,7 @@ func nodeOptions(c Config, passphrase []byte, log *slog.Logger) node.Options {
 			CloseConfTarget: c.Onchain.CloseConfTarget,
 			MaxFeeRate:      chainfee.SatPerVByte(c.Onchain.MaxFeeRateSatPerVb),
 			FallbackFeeRate: chainfee.SatPerVByte(c.Onchain.FallbackFeeRateSatPerVb),
+			Stock:           stock(c.Onchain),
 		},
 		Channels: node.ChannelOptions{
 			BaseFee: lnwire.MilliSatoshi(c.Channels.BaseFeeMsat), FeePPM: c.Channels.FeePpm,

@@ -83,10 +83,10 @@ func utxosText(l *api.Utxos) string {
 	if len(l.Utxos) == 0 {
 		return "The wallet has no coins; inlet wallet address shows where to send some.\n"
 	}
-	t := newTable("AMOUNT>", "CONFIRMATIONS>", "LEASED", "ADDRESS", "OUTPOINT")
+	t := newTable("AMOUNT>", "CONFIRMATIONS>", "LEASED", "READY", "ADDRESS", "OUTPOINT")
 	for _, u := range l.Utxos {
 		t.add(sat(u.AmountSat), grouped(strconv.Itoa(u.Confirmations)), yesNo(u.Leased),
-			u.Address, u.Outpoint)
+			yesNo(u.Ready), u.Address, u.Outpoint)
 	}
 	return t.String()
 }

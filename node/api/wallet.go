@@ -57,6 +57,10 @@ type Utxo struct {
 
 	// Leased is true while a channel opening holds the coin.
 	Leased bool `json:"leased"`
+
+	// Ready is true for a coin that the next opening can use, of the size that is kept ready
+	// (onchain.ready_coin_sat).
+	Ready bool `json:"ready"`
 }
 
 // SendRequest is the request of /v1/wallet/send. Exactly one of AmountSat and All is given.

@@ -123,6 +123,18 @@ func (d *Desk) Withholds(key jit.CircuitKey) bool {
 	return ok && claim.Channel.Withheld
 }
 
+// Busy says that a part is held or a channel being opened: coins may be wanted at any moment.
+func (d *Desk) Busy() bool {
+	d.views.mu.RLock()
+	defer d.views.mu.RUnlock()
+	for _, r := range d.views.records {
+		if _, opening := r.Order.State.(jit.AwaitChannel); opening || len(r.Order.Held()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // OfChannel is the order whose channel this is.
 func (d *Desk) OfChannel(point wire.OutPoint) (Record, bool) {
 	d.views.mu.RLock()
