@@ -73,7 +73,7 @@ func newStage(t testing.TB, s sale, group int) *stage {
 		errors: &errorLog{}, group: group,
 	}
 	st.market = newMarket(t, marketPlan{
-		coins: 12, channels: s.channels,
+		coins: 40, channels: s.channels, // the longest sweep sells some 200 channels of half a million
 		seller: func(o *node.Options) {
 			o.LSP.Offer.ClientTrustsLSP = s.trusting
 			o.LSP.Offer.Rules.Hold = stageHold

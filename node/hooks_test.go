@@ -178,9 +178,9 @@ func (n *Node) MayBeOut(order string) ([]wire.OutPoint, error) {
 	return points, err
 }
 
-// CloseUnpaid closes what nobody has paid for, as if it were later.
-func (n *Node) CloseUnpaid(later time.Duration) {
-	n.closeUnpaid(context.Background(), n.clock.Now().Add(later))
+// EndLifetimes closes what the policy wants closed, as if it were later.
+func (n *Node) EndLifetimes(later time.Duration) error {
+	return n.endLifetimes(context.Background(), n.clock.Now().Add(later))
 }
 
 // EndLeases gives all coins free, as ten minutes without the process do.

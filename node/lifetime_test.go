@@ -172,18 +172,18 @@ func TestUnpaidIsClosedByItself(t *testing.T) {
 	})
 	away.Stop()
 
-	m.seller.CloseUnpaid(time.Hour + after - time.Minute) // the offer is good for an hour
+	must(t, m.seller.EndLifetimes(time.Hour+after-time.Minute)) // the offer is good for an hour
 	for _, inv := range []node.JITInvoice{good, bad, gone} {
 		if state := m.channelState(inv); state != api.ChannelOpen {
 			t.Errorf("before its time a channel is %s", state)
 		}
 	}
-	m.seller.CloseUnpaid(time.Hour + after)
+	must(t, m.seller.EndLifetimes(time.Hour+after))
 	m.soon(waitLink, func(context.Context) bool { return m.channelState(bad) == api.ChannelClosing })
 	if state := m.channelState(gone); state != api.ChannelOpen {
 		t.Errorf("the client is away, and its channel is %s", state)
 	}
-	m.seller.CloseUnpaid(time.Hour + 2*after)
+	must(t, m.seller.EndLifetimes(time.Hour+2*after))
 	m.soon(waitLink, func(context.Context) bool {
 		return m.channelState(gone) == api.ChannelForceClosing
 	})

@@ -225,7 +225,7 @@ func (n *Node) serve(ctx context.Context, down *teardown) error {
 	}
 	run("settled invoices", n.routineSettled)
 	stopOrders := run("orders", n.orders.Run)
-	run("unpaid channels", n.routineUnpaid)
+	run("lifetimes of channels", n.routineLifetimes)
 	run("ready coins", n.routineStock)
 	if _, err := n.payments.Prune(time.Time{}); err != nil {
 		return err

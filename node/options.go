@@ -91,6 +91,12 @@ func (c ChainOptions) source(o Options, hints chain.HintCache) (chain.Source, er
 	return chain.NewBitcoind(opts, *c.Bitcoind)
 }
 
+// Stock says in which pieces the wallet's coins are kept.
+type Stock = wallet.Stock
+
+// MaxReadyCoins bounds Stock.Ready.
+const MaxReadyCoins = wallet.MaxReadyCoins
+
 // OnchainOptions bound what transactions cost.
 type OnchainOptions struct {
 	// OpenConfTarget and CloseConfTarget are in blocks; 0 is 6.
@@ -101,7 +107,7 @@ type OnchainOptions struct {
 	FallbackFeeRate chainfee.SatPerVByte
 	// Stock says in which pieces the coins are kept; with neither Ready nor MergeBelow they stay as
 	// they come.
-	Stock wallet.Stock
+	Stock Stock
 }
 
 // ChannelOptions are the default policy of our channels.
@@ -149,6 +155,10 @@ type LSPOptions struct {
 	// out: by agreement, or by force when the client has not been there for as long again. 0 is
 	// never, and the least is an hour.
 	CloseUnpaidAfter time.Duration
+	// CloseIdleAfter closes, with its client, a channel that was paid for and is as old as was
+	// promised (min_lifetime), when no payment has moved money over it for so many blocks. 0 is
+	// never, and the least is 144.
+	CloseIdleAfter uint32
 	// Wake is called when a payment waits for a client that is not connected. It
 	// must not block.
 	Wake func(client [33]byte)
@@ -204,6 +214,10 @@ func (o *Options) complete() error {
 		return fmt.Errorf("node: lsp.lsps2.close_unpaid_after_seconds is %d: at least %d, for a "+
 			"payment may still be held, or 0 for never", int(own.CloseUnpaidAfter.Seconds()),
 			int(minCloseUnpaidAfter.Seconds()))
+	}
+	if own.CloseIdleAfter != 0 && own.CloseIdleAfter < minCloseIdleAfter {
+		return fmt.Errorf("node: lsp.lsps2.close_idle_after_blocks is %d: at least %d, for a client may "+
+			"be away for a day, or 0 for never", own.CloseIdleAfter, minCloseIdleAfter)
 	}
 	if o.Channels.CLTVExpiryDelta > own.Offer.CLTVExpiryDelta {
 		return fmt.Errorf("node: channels.cltv_expiry_delta_blocks is %d, more than "+

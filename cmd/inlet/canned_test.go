@@ -74,7 +74,12 @@ func cannedNode() *apitest.Node {
 				OpeningFeeParamsMenu: []api.OpeningFeeParams{cannedOffer()},
 				ClosedReason:         "no channel can be opened now",
 			},
-			Quote:  cannedQuote(),
+			Quote: cannedQuote(),
+			Lives: api.Lifetimes{CloseUnpaidAfterSeconds: 7200, Channels: []api.Lifetime{{
+				ChannelPoint: fundingTxid + ":1", OrderID: "order-1", Client: peerKey, Paid: true,
+				DepthBlocks: 12, MinLifetimeBlocks: 4320, IdleBlocks: 3, Ending: "none",
+				Reason: "paid for 4320 blocks, of which 12 are over",
+			}}},
 			Orders: api.OrderList{Orders: []api.Order{cannedOrder(), cannedDeadOrder()}},
 			Order:  cannedOrder(),
 			JIT: api.JITInvoice{Invoice: invoice, OpeningFeeMsat: api.SomeMsat(8_000_000),

@@ -89,7 +89,7 @@ var commands = []string{
 	"invoices create --amount-msat 2000000000 --description tea", "invoices list",
 	"pay " + bolt11, "payments", "backup verify /mnt/channels.backup", "lsp menu",
 	"lsp quote --amount-msat 100000000 --feerate-sat-per-vb 10 --parts 3",
-	"lsp orders --state dead", "lsp order order-1", "lsp admission", "lsp trust client",
+	"lsp lifetimes", "lsp orders --state dead", "lsp order order-1", "lsp admission", "lsp trust client",
 	"jit invoice --lsp " + peerKey + "@192.0.2.2:9735 --amount-msat 2000000000",
 	"stop --no-wait",
 }

@@ -115,6 +115,7 @@ type TrustConfig struct {
 	ClientTrustsLSP            bool   `toml:"client_trusts_lsp"`
 	ClientTrustsLSPAfterUnpaid uint32 `toml:"client_trusts_lsp_after_unpaid"`
 	CloseUnpaidAfterSeconds    uint32 `toml:"close_unpaid_after_seconds"`
+	CloseIdleAfterBlocks       uint32 `toml:"close_idle_after_blocks"`
 }
 
 // MenuItemConfig is one item of a menu. In a table of a list, what is left out is as in lsp.lsps2.

@@ -65,6 +65,7 @@ var keyHelp = map[string]string{
 	"lsp.lsps2.client_trusts_lsp":                "fund on chain only when the client has claimed",
 	"lsp.lsps2.client_trusts_lsp_after_unpaid":   "do so for all when so many channels are unpaid",
 	"lsp.lsps2.close_unpaid_after_seconds":       "close unpaid channels so long after their offer",
+	"lsp.lsps2.close_idle_after_blocks":          "close paid channels that were idle for so long",
 	"lsp.lsps2.variable_compat_fee":              "for variable amounts take what LDK clients accept",
 	"lsp.lsps2.min_fee_follows_chain":            "raise min_fee_msat to what a channel costs on chain",
 	"lsp.lsps2.chain_fee_margin_ppm":             "by how much that cost is multiplied, in millionths",

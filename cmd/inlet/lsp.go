@@ -14,7 +14,7 @@ var errNoLSP = errors.New("which LSP? Give --lsp PUBKEY@HOST:PORT")
 
 func (a *app) lspCommand() *cobra.Command {
 	return group("lsp", "Show what the LSP sells and has sold", a.menuCommand(),
-		a.quoteCommand(), a.ordersCommand(), a.orderCommand(), a.admissionCommand(),
+		a.quoteCommand(), a.lifetimesCommand(), a.ordersCommand(), a.orderCommand(), a.admissionCommand(),
 		a.trustCommand())
 }
 

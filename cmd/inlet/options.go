@@ -16,7 +16,6 @@ import (
 	"github.com/inletlsp/inlet/lsp/jit"
 	"github.com/inletlsp/inlet/node"
 	"github.com/inletlsp/inlet/node/api"
-	"github.com/inletlsp/inlet/wallet"
 )
 
 // chainParams are the parameters of a network of the configuration.
@@ -64,8 +63,8 @@ func runNode(ctx context.Context, c Config, passphrase []byte, log *slog.Logger)
 	return n.Run(ctx)
 }
 
-func stock(c OnchainConfig) wallet.Stock {
-	return wallet.Stock{
+func stock(c OnchainConfig) node.Stock {
+	return node.Stock{
 		Ready: int(c.ReadyCoins), Size: btcutil.Amount(c.ReadyCoinSat),
 		MergeBelow: chainfee.SatPerVByte(c.MergeBelowSatPerVb),
 	}
@@ -136,6 +135,7 @@ func lspOptions(c LSPConfig) *node.LSPOptions {
 		KeyRotation:      seconds(s.PromiseKeyRotationSeconds),
 		Admission:        admissionLimits(c),
 		CloseUnpaidAfter: seconds(s.CloseUnpaidAfterSeconds),
+		CloseIdleAfter:   s.CloseIdleAfterBlocks,
 	}
 	for _, t := range c.Tokens {
 		o.Tokens = append(o.Tokens, t.token())

@@ -11,7 +11,8 @@ import (
 	"unicode"
 
 	"github.com/inletlsp/inlet/node/api"
-	"github.com/inletlsp/inlet/wallet"
+
+	"github.com/inletlsp/inlet/node"
 )
 
 // networks are the names of the chains, in the order in which they are offered.
@@ -31,7 +32,7 @@ var bounds = []bound{
 	{"onchain.close_conf_target", 1, 1008, "blocks within which estimates exist"},
 	{"onchain.max_fee_rate_sat_per_vb", 1, 10_000, "a closing channel must find room in a block"},
 	{"onchain.fallback_fee_rate_sat_per_vb", 1, 1000, "under 1 no node relays the transaction"},
-	{"onchain.ready_coins", 0, wallet.MaxReadyCoins, "one transaction makes them"},
+	{"onchain.ready_coins", 0, node.MaxReadyCoins, "one transaction makes them"},
 	{"onchain.ready_coin_sat", 20_000, 1_000_000_000, "20,000 sat is the smallest channel"},
 	{"onchain.merge_below_sat_per_vb", 0, 100, "merging is for cheap times"},
 	{"channels.fee_ppm", 0, 1_000_000, "millionths of the payment"},

@@ -9,6 +9,7 @@ import (
 const (
 	leastToSelfDelay         = 144 // what LDK and lnd ask of the other side at least
 	leastCloseUnpaidAfter    = 3600
+	leastCloseIdleAfter      = 144
 	leastOutgoingExpiryDelta = 44 // LDK refuses a payment with less, to the block
 )
 
@@ -52,6 +53,9 @@ func (c Config) checkLSP() error {
 	fault(s.CloseUnpaidAfterSeconds != 0 && s.CloseUnpaidAfterSeconds < leastCloseUnpaidAfter,
 		"lsps2.close_unpaid_after_seconds: %d is less than %d, and a payment may still be held: "+
 			"raise it, or set 0 for never", s.CloseUnpaidAfterSeconds, leastCloseUnpaidAfter)
+	fault(s.CloseIdleAfterBlocks != 0 && s.CloseIdleAfterBlocks < leastCloseIdleAfter,
+		"lsps2.close_idle_after_blocks: %d is less than %d, about a day, and a client may be away for "+
+			"that long: raise it, or set 0 for never", s.CloseIdleAfterBlocks, leastCloseIdleAfter)
 	fault(l.UnpaidChannels != 0 && s.ClientTrustsLSPAfterUnpaid > l.UnpaidChannels,
 		"lsps2.client_trusts_lsp_after_unpaid: %d is more than limits.unpaid_channels (%d): it "+
 			"would never be reached", s.ClientTrustsLSPAfterUnpaid, l.UnpaidChannels)

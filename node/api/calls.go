@@ -164,6 +164,11 @@ func (c *Client) Quote(ctx context.Context, r QuoteRequest) (*Quote, error) {
 	return request[Quote](ctx, c, "lsp/quote", quickTimeout, r)
 }
 
+// Lifetimes implements LSP.
+func (c *Client) Lifetimes(ctx context.Context, r LifetimesRequest) (*Lifetimes, error) {
+	return request[Lifetimes](ctx, c, "lsp/lifetimes", quickTimeout, r)
+}
+
 // Orders implements LSP.
 func (c *Client) Orders(ctx context.Context, r OrdersRequest) (*OrderList, error) {
 	return request[OrderList](ctx, c, "lsp/orders", quickTimeout, r)

@@ -195,6 +195,7 @@ func TestClientMakesEveryCall(t *testing.T) {
 			func() error { _, err := c.VerifyBackup(ctx, api.VerifyBackupRequest{}); return err },
 			func() error { _, err := c.Menu(ctx); return err },
 			func() error { _, err := c.Quote(ctx, api.QuoteRequest{AmountMsat: 1}); return err },
+			func() error { _, err := c.Lifetimes(ctx, api.LifetimesRequest{}); return err },
 			func() error { _, err := c.Orders(ctx, api.OrdersRequest{}); return err },
 			func() error { _, err := c.Order(ctx, api.OrderRequest{ID: "a"}); return err },
 			func() error { _, err := c.Admission(ctx); return err },

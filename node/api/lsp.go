@@ -13,6 +13,9 @@ type LSP interface {
 
 	Orders(ctx context.Context, r OrdersRequest) (*OrderList, error)
 
+	// Lifetimes says of each channel that was sold whether and when it is closed, and why.
+	Lifetimes(ctx context.Context, r LifetimesRequest) (*Lifetimes, error)
+
 	// Order returns one order, or a NotFound error.
 	Order(ctx context.Context, r OrderRequest) (*Order, error)
 }
@@ -23,6 +26,41 @@ type Menu struct {
 
 	// ClosedReason says why clients get an empty menu all the same, empty when they don't.
 	ClosedReason string `json:"closed_reason"`
+}
+
+// LifetimesRequest is the request of /v1/lsp/lifetimes. What is given takes the place of the
+// configuration in the answer, and nowhere else: so a policy can be looked at before it is set.
+type LifetimesRequest struct {
+	// CloseUnpaidAfterSeconds and CloseIdleAfterBlocks are as in the configuration; nil: what it says.
+	CloseUnpaidAfterSeconds *uint32 `json:"close_unpaid_after_seconds,omitempty"`
+	CloseIdleAfterBlocks    *uint32 `json:"close_idle_after_blocks,omitempty"`
+}
+
+// Lifetimes is the answer of /v1/lsp/lifetimes.
+type Lifetimes struct {
+	// CloseUnpaidAfterSeconds and CloseIdleAfterBlocks are what the answer is for; 0: never.
+	CloseUnpaidAfterSeconds uint32 `json:"close_unpaid_after_seconds"`
+	CloseIdleAfterBlocks    uint32 `json:"close_idle_after_blocks"`
+
+	Channels []Lifetime `json:"channels"`
+}
+
+// Lifetime is what becomes of one channel.
+type Lifetime struct {
+	ChannelPoint string `json:"channel_point"`
+	OrderID      string `json:"order_id"`
+	Client       string `json:"client"`
+	Paid         bool   `json:"paid"`
+
+	// DepthBlocks is of its funding, MinLifetimeBlocks what was promised, IdleBlocks since the last
+	// payment that moved money over it.
+	DepthBlocks       uint32 `json:"depth_blocks"`
+	MinLifetimeBlocks uint32 `json:"min_lifetime_blocks"`
+	IdleBlocks        uint32 `json:"idle_blocks"`
+
+	// Ending is "none", "agreed" (it is closed together with its client) or "forced"; Reason says why.
+	Ending string `json:"ending"`
+	Reason string `json:"reason"`
 }
 
 // QuoteRequest is the request of /v1/lsp/quote.

@@ -121,6 +121,7 @@ func (b Backend) lspRoutes() []Route {
 	return []Route{
 		route("lsp/menu", ScopeRead, plain(service.Menu)),
 		route("lsp/quote", ScopeRead, service.Quote),
+		route("lsp/lifetimes", ScopeLSP, service.Lifetimes),
 		route("lsp/orders", ScopeLSP, service.Orders),
 		route("lsp/order", ScopeLSP, service.Order),
 		route("lsp/admission", ScopeLSP, plain(service.Admission)),
@@ -161,6 +162,10 @@ func (noLSP) off() error {
 func (n noLSP) Menu(context.Context) (*Menu, error) { return nil, n.off() }
 
 func (n noLSP) Quote(context.Context, QuoteRequest) (*Quote, error) { return nil, n.off() }
+
+func (n noLSP) Lifetimes(context.Context, LifetimesRequest) (*Lifetimes, error) {
+	return nil, n.off()
+}
 
 func (n noLSP) Orders(context.Context, OrdersRequest) (*OrderList, error) { return nil, n.off() }
 

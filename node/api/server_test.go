@@ -310,7 +310,7 @@ func TestServicesThatAreSwitchedOffSaySo(t *testing.T) {
 	backend.LSP, backend.JIT = nil, nil
 	server, err := api.NewServer(api.Options{Dir: t.TempDir(), Backend: backend})
 	require.NoError(t, err)
-	for _, name := range []string{"lsp/menu", "lsp/quote", "lsp/orders", "lsp/order", "jit/invoice",
+	for _, name := range []string{"lsp/menu", "lsp/quote", "lsp/orders", "lsp/order", "jit/invoice", "lsp/lifetimes",
 		"lsp/admission", "lsp/trust"} {
 		status, body := ask(server, name, exampleRequest(name))
 		wantRefusal(t, status, body, 501, api.Error{Code: api.Unimplemented})

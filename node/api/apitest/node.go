@@ -35,6 +35,7 @@ type Node struct {
 type Sales struct {
 	Menu   api.Menu
 	Quote  api.Quote
+	Lives  api.Lifetimes
 	Orders api.OrderList
 	Order  api.Order
 	JIT    api.JITInvoice
@@ -180,6 +181,11 @@ func (n *Node) Payments(ctx context.Context, r api.ListRequest) (*api.PaymentLis
 // Menu implements api.LSP.
 func (n *Node) Menu(ctx context.Context) (*api.Menu, error) {
 	return give(ctx, n, api.Empty{}, n.Sales.Menu)
+}
+
+// Lifetimes implements api.LSP.
+func (n *Node) Lifetimes(ctx context.Context, r api.LifetimesRequest) (*api.Lifetimes, error) {
+	return give(ctx, n, r, n.Sales.Lives)
 }
 
 // Quote implements api.LSP.
