@@ -42,7 +42,23 @@ func TestFunderReservesAndFrees(t *testing.T) {
 	b.fund(100_000, 2)
 	require.NoError(t, b.CanFund(150_000, 1000))
 
-	res, err := b.reserveChannel(150_000, 1)
+	// Who remembers what can be spent (the LSP's menu does) must hear of both, or channels are
+	// refused until the next block after each opening that failed.
+	heard := func(do func()) {
+		t.Helper()
+		changed := b.Changed()
+		do()
+		select {
+		case <-changed:
+		default:
+			t.Error("the coins have changed, and nobody was told")
+		}
+	}
+	var (
+		res *lnwallet.ChannelReservation
+		err error
+	)
+	heard(func() { res, err = b.reserveChannel(150_000, 1) })
 	require.NoError(t, err)
 	require.Equal(t, btcutil.Amount(200_000), b.balance().Leased)
 	require.Zero(t, b.balance().Spendable)
@@ -52,7 +68,7 @@ func TestFunderReservesAndFrees(t *testing.T) {
 	require.ErrorAs(t, err, &short)
 	require.Equal(t, btcutil.Amount(200_000), short.Leased)
 
-	require.NoError(t, res.Cancel())
+	heard(func() { require.NoError(t, res.Cancel()) })
 	require.Equal(t, Balance{Confirmed: 200_000, Spendable: 200_000}, b.balance())
 }
 

@@ -337,6 +337,7 @@ func (p *picker) LeaseOutput(id wtxmgr.LockID, point wire.OutPoint,
 	until, err := p.wallet.btcw.LeaseOutput(id, point, d)
 	if err == nil {
 		p.leased = append(p.leased, point)
+		p.wallet.news.change()
 	}
 
 	return until, err
@@ -344,6 +345,8 @@ func (p *picker) LeaseOutput(id wtxmgr.LockID, point wire.OutPoint,
 
 // ReleaseOutput frees a coin.
 func (p *picker) ReleaseOutput(id wtxmgr.LockID, point wire.OutPoint) error {
+	defer p.wallet.news.change()
+
 	return p.wallet.btcw.ReleaseOutput(id, point)
 }
 
