@@ -2,12 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/channeldb"
 
 	"github.com/inletlsp/inlet/chanfactory"
@@ -21,24 +21,13 @@ func (n *Node) routineLifetimes(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	epochs, err := n.source.Notifier().RegisterBlockEpochNtfn(nil)
-	if err != nil {
-		return fmt.Errorf("node: subscribe to blocks: %w", err)
-	}
-	defer epochs.Cancel()
-	for {
-		select {
-		case _, ok := <-epochs.Epochs:
-			if !ok {
-				return errors.New("node: the chain backend stopped")
-			}
-			if err := n.endLifetimes(ctx, n.clock.Now()); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
+	return n.eachBlock(ctx, func(*chainntnfs.BlockEpoch) (bool, error) {
+		// A mark that can't be read is no reason to end a node that holds payments.
+		if err := n.endLifetimes(ctx, n.clock.Now()); err != nil {
+			n.log.Error("cannot look which channels are to be closed: none is", "err", err)
 		}
-	}
+		return false, nil
+	})
 }
 
 // lifetimes is the configured policy.

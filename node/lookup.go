@@ -2,11 +2,11 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/lightningnetwork/lnd/chainntnfs"
 	"github.com/lightningnetwork/lnd/kvdb"
 	"github.com/lightningnetwork/lnd/lntypes"
 
@@ -54,24 +54,13 @@ func (n *Node) AwaitHeight(ctx context.Context, height uint32) error {
 	if err := n.running(); err != nil {
 		return err
 	}
-	epochs, err := n.source.Notifier().RegisterBlockEpochNtfn(nil)
-	if err != nil {
-		return fmt.Errorf("node: subscribe to blocks: %w", err)
+	err := n.eachBlock(ctx, func(tip *chainntnfs.BlockEpoch) (bool, error) {
+		return tip.Height >= 0 && uint32(tip.Height) >= height, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("node: block %d has not come: %w", height, ctx.Err())
 	}
-	defer epochs.Cancel()
-	for {
-		select {
-		case tip, ok := <-epochs.Epochs:
-			if !ok {
-				return errors.New("node: the chain backend stopped")
-			}
-			if tip.Height >= 0 && uint32(tip.Height) >= height {
-				return nil
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("node: block %d has not come: %w", height, ctx.Err())
-		}
-	}
+	return err
 }
 
 // AwaitBalance returns when at least this much is in the wallet, confirmed.

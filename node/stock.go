@@ -3,7 +3,8 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
+
+	"github.com/lightningnetwork/lnd/chainntnfs"
 
 	"github.com/inletlsp/inlet/wallet"
 )
@@ -16,22 +17,10 @@ func (n *Node) routineStock(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	epochs, err := n.source.Notifier().RegisterBlockEpochNtfn(nil)
-	if err != nil {
-		return fmt.Errorf("node: subscribe to blocks: %w", err)
-	}
-	defer epochs.Cancel()
-	for {
-		select {
-		case _, ok := <-epochs.Epochs:
-			if !ok {
-				return errors.New("node: the chain backend stopped")
-			}
-			n.tidy(ctx, stock)
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return n.eachBlock(ctx, func(*chainntnfs.BlockEpoch) (bool, error) {
+		n.tidy(ctx, stock)
+		return false, nil
+	})
 }
 
 func (n *Node) tidy(ctx context.Context, stock wallet.Stock) {

@@ -48,9 +48,9 @@ type Stock struct {
 
 // Tidy makes at most one transaction of the wallet to itself, that brings the coins nearer to the
 // stock: it splits a large coin when coins are missing, else it merges small ones while that is
-// cheap. With busy, openings are under way, and what they could use now is not touched. The reserve
-// is left alone, and nothing is done that costs more than a hundredth of what it makes. It returns
-// false when there was nothing to do. Errors: those of Send.
+// cheap. With busy, channels are sold that may be opened at any moment: the last coin that one of
+// them could use is not touched. The reserve is left alone, and nothing is done that costs more than a
+// hundredth of what it makes. It returns false when there was nothing to do. Errors: those of Send.
 func (w *Wallet) Tidy(ctx context.Context, s Stock, busy bool) (chainhash.Hash, bool, error) {
 	if !w.running() {
 		return chainhash.Hash{}, false, ErrStopped

@@ -22,6 +22,9 @@ func TestExpiredOrdersAreDeleted(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
 		w.sell(1_000_000)
+		if !w.desk.Busy() {
+			t.Error("an order is open, and its payment could come: the coins must stay as they are")
+		}
 		first, err := w.desk.Get("o1")
 		if err != nil {
 			t.Fatal(err)
@@ -45,6 +48,9 @@ func TestExpiredOrdersAreDeleted(t *testing.T) {
 			if name := r.Order.State.Name(); name != "dead" {
 				t.Fatalf("%s is %s after valid_until", r.Order.ID, name)
 			}
+		}
+		if w.desk.Busy() {
+			t.Error("all orders have ended, and yet coins are kept for them")
 		}
 		time.Sleep(time.Second)
 		last := jit.New("last", first.Order.Terms)

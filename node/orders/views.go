@@ -123,16 +123,11 @@ func (d *Desk) Withholds(key jit.CircuitKey) bool {
 	return ok && claim.Channel.Withheld
 }
 
-// Busy says that a part is held or a channel being opened: coins may be wanted at any moment.
+// Busy says that an order is open: its payment may come at any moment and want coins.
 func (d *Desk) Busy() bool {
 	d.views.mu.RLock()
 	defer d.views.mu.RUnlock()
-	for _, r := range d.views.records {
-		if _, opening := r.Order.State.(jit.AwaitChannel); opening || len(r.Order.Held()) > 0 {
-			return true
-		}
-	}
-	return false
+	return len(d.views.open) > 0
 }
 
 // OfChannel is the order whose channel this is.
