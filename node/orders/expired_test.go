@@ -2,6 +2,7 @@ package orders
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,16 @@ func TestExpiredOrdersAreDeleted(t *testing.T) {
 		// The loop of payments walks through these at every event.
 		if n := len(w.desk.awake); n != 1 {
 			t.Errorf("%d orders are awake, want only the last", n)
+		}
+		again, err := New(Config{DB: w.db, Limits: w.limits, Clock: w.clock, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Load(Ports{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(again.awake); n != 1 {
+			t.Errorf("after a start %d orders are awake, want only the last", n)
 		}
 	})
 }
