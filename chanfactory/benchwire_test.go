@@ -153,6 +153,19 @@ func (e *end) routineDeliver() {
 			}
 			e.remote.Handle(other, m)
 		case <-e.quit:
+			e.lastWords()
+			return
+		}
+	}
+}
+
+// lastWords notes what was said before the connection ended, and does not arrive any more.
+func (e *end) lastWords() {
+	for {
+		select {
+		case m := <-e.out:
+			e.line.seen.add(said{e.local.name, m})
+		default:
 			return
 		}
 	}
